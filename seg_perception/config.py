@@ -1,0 +1,42 @@
+"""The configuration of the core, one immutable object: YAML files, ROS parameters and the command line all fill this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from seg_perception.cascade import CascadeConfig
+from seg_perception.fusion import FusionConfig
+from seg_perception.schema import option
+from seg_perception.tracking import TrackerConfig
+
+
+@dataclass(frozen=True)
+class ModelsConfig:
+    """Which networks run, and on what. Names are those of ``seg_perception models list``, or paths of manifests."""
+
+    semantic: str = option("espnet_cityscapes", "manifest of the semantic network (a shipped name or a path)", live=False)
+    instance: str = option("", "manifest of the instance network; empty: semantic only", live=False)
+    runtime: str = option("auto", "auto takes each manifest's own", choices=("auto", "onnxruntime", "openvino"), live=False)
+    precision: str = option("f32", "numeric precision of the runtime; openvino may use bf16 where the CPU has it", choices=("f32", "bf16", "f16"), live=False)
+    threads: int = option(0, "CPU threads of each network; 0: one per core", ge=0, le=256, live=False)
+
+
+@dataclass(frozen=True)
+class OutputConfig:
+    """The form of what goes out."""
+
+    width: int = option(0, "width of the masks in pixels; 0: the image's", ge=0, le=16384, live=False)
+    height: int = option(0, "height of the masks in pixels; 0: the image's", ge=0, le=16384, live=False)
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """Everything that decides what comes out for a frame."""
+
+    labels: str = option("navigation", "active label space (a shipped name or a path)", live=False)
+    ego_mask: str = option("", "PNG of the image's size, non-zero where the robot sees itself: unlabelled in every output", live=False)
+    models: ModelsConfig = field(default_factory=ModelsConfig)
+    cascade: CascadeConfig = field(default_factory=CascadeConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    fusion: FusionConfig = field(default_factory=FusionConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
