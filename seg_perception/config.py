@@ -1,4 +1,6 @@
-"""The configuration of the core, one immutable object: YAML files, ROS parameters and the command line all fill this."""
+"""The configuration of the core, one immutable object: YAML files, ROS parameters and the command line all fill
+this.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,19 @@ from seg_perception.tracking import TrackerConfig
 class ModelsConfig:
     """Which networks run, and on what. Names are those of ``seg_perception models list``, or paths of manifests."""
 
-    semantic: str = option("espnet_cityscapes", "manifest of the semantic network (a shipped name or a path)", live=False)
+    semantic: str = option(
+        "espnet_cityscapes", "manifest of the semantic network (a shipped name or a path)", live=False
+    )
     instance: str = option("", "manifest of the instance network; empty: semantic only", live=False)
-    runtime: str = option("auto", "auto takes each manifest's own", choices=("auto", "onnxruntime", "openvino"), live=False)
-    precision: str = option("f32", "numeric precision of the runtime; openvino may use bf16 where the CPU has it", choices=("f32", "bf16", "f16"), live=False)
+    runtime: str = option(
+        "auto", "auto takes each manifest's own", choices=("auto", "onnxruntime", "openvino"), live=False
+    )
+    precision: str = option(
+        "f32",
+        "numeric precision of the runtime; openvino may use bf16 where the CPU has it",
+        choices=("f32", "bf16", "f16"),
+        live=False,
+    )
     threads: int = option(0, "CPU threads of each network; 0: one per core", ge=0, le=256, live=False)
 
 
@@ -34,7 +45,9 @@ class PipelineConfig:
     """Everything that decides what comes out for a frame."""
 
     labels: str = option("navigation", "active label space (a shipped name or a path)", live=False)
-    ego_mask: str = option("", "PNG of the image's size, non-zero where the robot sees itself: unlabelled in every output", live=False)
+    ego_mask: str = option(
+        "", "PNG of the image's size, non-zero where the robot sees itself: unlabelled in every output", live=False
+    )
     models: ModelsConfig = field(default_factory=ModelsConfig)
     cascade: CascadeConfig = field(default_factory=CascadeConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)

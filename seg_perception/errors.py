@@ -1,6 +1,7 @@
 """The exceptions this package raises on purpose.
 
-Each carries one sentence for the person who reads it: what was wrong, where (file, topic, key), what was expected and what to do.
+Each carries one sentence for the person who reads it: what was wrong, where (file, topic, key), what was expected and
+what to do.
 """
 
 

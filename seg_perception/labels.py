@@ -9,9 +9,10 @@ A label space is one YAML file (``config/labels/*.yaml``)::
     groups:
       drivable: {members: [flat], unlabelled: false}
 
-``id`` numbers the classes 0..N-1 without gaps, N <= 254. ``parent`` names another class or an abstract ancestor; ``ancestors`` gives the parents of the abstract ones.
-``priority`` > 0 marks what the robot must not hit (larger matters more); ``cost`` 0..100 is what a costmap writes, -1 unknown. A group's members are classes or ancestors (all
-their descendants); ``unlabelled`` says whether a pixel without a class belongs to it.
+``id`` numbers the classes 0..N-1 without gaps, N <= 254. ``parent`` names another class or an abstract ancestor;
+``ancestors`` gives the parents of the abstract ones. ``priority`` > 0 marks what the robot must not hit (larger matters
+more); ``cost`` 0..100 is what a costmap writes, -1 unknown. A group's members are classes or ancestors (all their
+descendants); ``unlabelled`` says whether a pixel without a class belongs to it.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class LabelSpace:
             raise refuse(f"has {len(self.classes)} classes, expected 1 to {MAX_CLASSES}")
         for position, entry in enumerate(self.classes):
             if entry.id != position:
-                raise refuse(f"class '{entry.name}' has id {entry.id}, expected {position}: ids count 0..N-1 in order, without gaps")
+                raise refuse(f"class '{entry.name}' has id {entry.id}, expected {position}: ids count 0..N-1, no gaps")
             if not all(0 <= channel <= 255 for channel in entry.colour):
                 raise refuse(f"class '{entry.name}': colour {list(entry.colour)} is not three numbers in 0..255")
             if not -1 <= entry.cost <= 100:
@@ -111,7 +112,9 @@ class LabelSpace:
             list(self.chain(entry.name, where))
         for group_name, group in self.groups.items():
             if not re.fullmatch(r"[a-z][a-z0-9_]*", group_name):
-                raise refuse(f"group '{group_name}': the name becomes a topic, expected lower-case letters, digits and '_'")
+                raise refuse(
+                    f"group '{group_name}': the name becomes a topic, expected lower-case letters, digits and '_'"
+                )
             for member in group.members:
                 if not self._descendants(member).any():
                     raise refuse(f"group '{group_name}': '{member}' is neither a class nor an ancestor of one")
@@ -135,15 +138,21 @@ class LabelSpace:
         try:
             return self.ids[normalised(name)]
         except KeyError:
-            raise ConfigError(f"label space '{self.name}' has no class '{name}'; it has {', '.join(c.name for c in self.classes)}") from None
+            raise ConfigError(
+                f"label space '{self.name}' has no class '{name}'; it has {', '.join(c.name for c in self.classes)}"
+            ) from None
 
     def chain(self, name: str, where: str = "") -> Iterator[str]:
-        """``name`` and its ancestors, nearest first, normalised; raises :class:`ConfigError` for a hierarchy that runs in a circle."""
+        """``name`` and its ancestors, nearest first, normalised; raises :class:`ConfigError` for a hierarchy that
+        runs in a circle.
+        """
         current: str | None = normalised(name)
         seen: set[str] = set()
         while current is not None:
             if current in seen:
-                raise ConfigError(f"label space {where or self.name}: the parents of '{name}' run in a circle at '{current}'")
+                raise ConfigError(
+                    f"label space {where or self.name}: the parents of '{name}' run in a circle at '{current}'"
+                )
             seen.add(current)
             yield current
             current = self._parents.get(current)
@@ -171,9 +180,13 @@ class LabelSpace:
         return table
 
     def group_table(self, group: str) -> UInt8Array:
-        """``(256,)`` uint8, 255 for the ids that belong to ``group`` and 0 for the others: indexed by a semantic map it is the group's mask."""
+        """``(256,)`` uint8, 255 for the ids that belong to ``group`` and 0 for the others: indexed by a semantic
+        map it is the group's mask.
+        """
         if group not in self.groups:
-            raise ConfigError(f"label space '{self.name}' has no group '{group}'; it has {', '.join(self.groups) or 'none'}")
+            raise ConfigError(
+                f"label space '{self.name}' has no group '{group}'; it has {', '.join(self.groups) or 'none'}"
+            )
         members = np.any([self._descendants(m) for m in self.groups[group].members], axis=0)
         return self._table([255 * bool(m) for m in members], 255 * self.groups[group].unlabelled)
 
@@ -201,9 +214,10 @@ def remap(
 ) -> UInt8Array:
     """The table from a model's classes to ids of ``target``.
 
-    ``names`` are the model's classes in channel order, a subset of ``source``'s names plus those in ``void``. Each goes to the class of ``target`` that carries its name or an
-    alias, or else to that of its nearest ancestor (``source``'s hierarchy); ``overrides`` (name -> target name) comes before both; ``void`` goes to 255. Returns ``(256,)``
-    uint8, 255 beyond the last class. Raises :class:`ConfigError` that names every class without a home.
+    ``names`` are the model's classes in channel order, a subset of ``source``'s names plus those in ``void``. Each goes
+    to the class of ``target`` that carries its name or an alias, or else to that of its nearest ancestor (``source``'s
+    hierarchy); ``overrides`` (name -> target name) comes before both; ``void`` goes to 255. Returns ``(256,)`` uint8,
+    255 beyond the last class. Raises :class:`ConfigError` that names every class without a home.
     """
     forced = {normalised(k): v for k, v in (overrides or {}).items()}
     nothing = {normalised(n) for n in void}
@@ -223,8 +237,9 @@ def remap(
             table[channel] = home
     if homeless:
         raise ConfigError(
-            f"{where or source.name}: {len(homeless)} of {len(names)} classes have no home in label space '{target.name}': {', '.join(homeless)}. "
-            "Give each a target under 'map:' or list it under 'void:', or use a label space that has it or an ancestor of it"
+            f"{where or source.name}: {len(homeless)} of {len(names)} classes have no home in '{target.name}': "
+            f"{', '.join(homeless)}. Give each a target under 'map:' or list it under 'void:', or use a label space "
+            "that has it or an ancestor of it"
         )
     return table
 

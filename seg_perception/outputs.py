@@ -1,7 +1,8 @@
 """What is published for one frame: one table from topic to message, shared by the node and the offline runner.
 
-Every builder takes a :class:`View` (the result of one frame, at the size it goes out, plus what is fixed while configured) and returns one record. Masks that nobody asked for
-are never built: the caller decides by the table's ``demand``.
+Every builder takes a :class:`View` (the result of one frame, at the size it goes out, plus what is fixed while
+configured) and returns one record. Masks that nobody asked for are never built: the caller decides by the table's
+``demand``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from seg_perception.types import CameraModel, Frame, PanopticMap, Perception, Tr
 
 @dataclass(frozen=True)
 class View:
-    """One frame's outcome, ready to be written: ``frame`` is the source image, ``panoptic`` and ``tracks`` are at the output's size and pixels, ``camera`` too where known."""
+    """One frame's outcome, ready to be written: ``frame`` is the source image, ``panoptic`` and ``tracks`` are at
+    the output's size and pixels, ``camera`` too where known.
+    """
 
     frame: Frame
     panoptic: PanopticMap
@@ -38,7 +41,9 @@ class View:
 
 @dataclass(frozen=True)
 class Output:
-    """One topic below the camera's namespace: how its message is made, and when (``always``, or only while somebody subscribes)."""
+    """One topic below the camera's namespace: how its message is made, and when (``always``, or only while somebody
+    subscribes).
+    """
 
     topic: str
     type: str
@@ -56,7 +61,10 @@ def table(labels: LabelSpace) -> tuple[Output, ...]:
         Output("detections", records.Detection2DArray.TYPE, _detections),
         Output("semantic/image_raw/compressed", records.CompressedImage.TYPE, _semantic_png, "subscribed"),
     )
-    groups = tuple(Output(f"masks/{name}", records.Image.TYPE, partial(_group, labels.group_table(name)), "subscribed") for name in labels.groups)
+    groups = tuple(
+        Output(f"masks/{name}", records.Image.TYPE, partial(_group, labels.group_table(name)), "subscribed")
+        for name in labels.groups
+    )
     people = (
         Output("overlay/image_raw", records.Image.TYPE, _overlay, "subscribed"),
         Output("overlay/image_raw/compressed", records.CompressedImage.TYPE, _overlay_jpeg, "subscribed"),
@@ -73,14 +81,20 @@ def label_info(labels: LabelSpace, stamp: int, frame_id: str) -> records.LabelIn
 LABEL_INFO_TOPIC = "semantic/label_info"
 
 
-def view(frame: Frame, result: Perception, labels: LabelSpace, camera: CameraModel | None, size: tuple[int, int] | None) -> View:
-    """Bring ``result`` to ``size`` (width, height; None keeps the image's) by pixel-centre nearest neighbour, with boxes and calibration to match."""
+def view(
+    frame: Frame, result: Perception, labels: LabelSpace, camera: CameraModel | None, size: tuple[int, int] | None
+) -> View:
+    """Bring ``result`` to ``size`` (width, height; None keeps the image's) by pixel-centre nearest neighbour, with
+    boxes and calibration to match.
+    """
     height, width = result.panoptic.semantic.shape
     if size is None or size == (width, height):
         return View(frame, result.panoptic, result.tracks, labels, camera)
     rows, columns = nearest_centres(height, size[1]), nearest_centres(width, size[0])
     grid = np.ix_(rows, columns)
-    panoptic = PanopticMap(result.panoptic.semantic[grid], result.panoptic.confidence[grid], result.panoptic.panoptic[grid])
+    panoptic = PanopticMap(
+        result.panoptic.semantic[grid], result.panoptic.confidence[grid], result.panoptic.panoptic[grid]
+    )
     scale = np.array([size[0] / width, size[1] / height] * 2, np.float32)
     tracks = replace(result.tracks, boxes=result.tracks.boxes * scale)
     return View(frame, panoptic, tracks, labels, camera and scaled_camera(camera, *size))
@@ -116,7 +130,11 @@ def _group(table: UInt8Array, view: View) -> records.Image:
 
 def _semantic_png(view: View) -> records.CompressedImage:
     # Level 1 with the default filter: masks shrink to a percent anyway, and higher levels cost more than they save.
-    return records.CompressedImage(view.header, "mono8; png compressed mono8", encoded(".png", view.panoptic.semantic, cv2.IMWRITE_PNG_COMPRESSION, 1))
+    return records.CompressedImage(
+        view.header,
+        "mono8; png compressed mono8",
+        encoded(".png", view.panoptic.semantic, cv2.IMWRITE_PNG_COMPRESSION, 1),
+    )
 
 
 def _overlay(view: View) -> records.Image:
@@ -126,7 +144,9 @@ def _overlay(view: View) -> records.Image:
 def _overlay_jpeg(view: View) -> records.CompressedImage:
     picture = overlay(view.frame.image, view.panoptic, view.tracks, view.labels)
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    return records.CompressedImage(view.header, "rgb8; jpeg compressed bgr8", encoded(".jpg", bgr, cv2.IMWRITE_JPEG_QUALITY, 85))
+    return records.CompressedImage(
+        view.header, "rgb8; jpeg compressed bgr8", encoded(".jpg", bgr, cv2.IMWRITE_JPEG_QUALITY, 85)
+    )
 
 
 def encoded(suffix: str, pixels: UInt8Array, *flags: int) -> UInt8Array:
@@ -136,12 +156,15 @@ def encoded(suffix: str, pixels: UInt8Array, *flags: int) -> UInt8Array:
 
 def _camera_info(view: View) -> records.CameraInfo | None:
     c = view.camera
-    return c and records.CameraInfo(view.header, c.height, c.width, c.distortion_model, c.d, c.k.reshape(-1), c.r.reshape(-1), c.p.reshape(-1))
+    if c is None:
+        return None
+    k, r, p = c.k.reshape(-1), c.r.reshape(-1), c.p.reshape(-1)
+    return records.CameraInfo(view.header, c.height, c.width, c.distortion_model, c.d, k, r, p)
 
 
 def _detections(view: View) -> records.Detection2DArray:
     tracks, names = view.tracks, view.labels.classes
-    confirmed = np.flatnonzero(tracks.track_ids > 0)
+    confirmed = np.flatnonzero(tracks.track_ids > 0).tolist()
     return records.Detection2DArray(
         view.header,
         tuple(_detection(tracks, i, names[tracks.labels[i]].name, view.frame.frame_id) for i in confirmed),

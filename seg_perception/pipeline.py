@@ -1,6 +1,7 @@
 """The one road of a frame: image -> semantic map -> instances when due -> tracks -> panoptic map, each stage timed.
 
-One :class:`Pipeline` per camera holds what lasts from frame to frame; the networks are shared. The same object runs in the node and offline.
+One :class:`Pipeline` per camera holds what lasts from frame to frame; the networks are shared. The same object runs in
+the node and offline.
 """
 
 from __future__ import annotations
@@ -31,16 +32,25 @@ class Networks:
     def load(cls, config: PipelineConfig, labels: LabelSpace) -> Networks:
         """Load what ``config.models`` names; raises :class:`ConfigError` or :class:`ModelError`."""
         models = config.models
-        semantic = load_semantic(models.semantic, labels, runtime=models.runtime, precision=models.precision, threads=models.threads)
+        semantic = load_semantic(
+            models.semantic, labels, runtime=models.runtime, precision=models.precision, threads=models.threads
+        )
         if not models.instance:
             return cls(semantic, None)
-        return cls(semantic, load_instance(models.instance, labels, runtime=models.runtime, precision=models.precision, threads=models.threads))
+        return cls(
+            semantic,
+            load_instance(
+                models.instance, labels, runtime=models.runtime, precision=models.precision, threads=models.threads
+            ),
+        )
 
 
 class Pipeline:
     """One camera's road from frame to perception. Not thread-safe: one frame at a time, in stamp order."""
 
-    def __init__(self, networks: Networks, labels: LabelSpace, config: PipelineConfig, ego_mask: BoolArray | None = None) -> None:
+    def __init__(
+        self, networks: Networks, labels: LabelSpace, config: PipelineConfig, ego_mask: BoolArray | None = None
+    ) -> None:
         self.config = config
         """Replaced as a whole between frames; only options that are ``live`` have an effect here."""
         self._networks = networks
@@ -74,7 +84,8 @@ class Pipeline:
 def _blanked(panoptic: PanopticMap, ego_mask: BoolArray) -> PanopticMap:
     if ego_mask.shape != panoptic.semantic.shape:
         raise InputError(
-            f"the ego mask is {ego_mask.shape[1]}x{ego_mask.shape[0]} but the image is {panoptic.semantic.shape[1]}x{panoptic.semantic.shape[0]}; they must be of one size"
+            f"the ego mask is {ego_mask.shape[1]}x{ego_mask.shape[0]} but the image is "
+            f"{panoptic.semantic.shape[1]}x{panoptic.semantic.shape[0]}; they must be of one size"
         )
     return PanopticMap(
         np.where(ego_mask, np.uint8(UNLABELLED), panoptic.semantic),

@@ -1,7 +1,7 @@
 """The messages this package sends and reads, as plain data classes that mirror the ROS definitions field by field.
 
-One value serves both roads: :mod:`seg_perception.ros` turns it into the rclpy message of the same type, :mod:`seg_perception.offline` into CDR for a bag. ``TYPE`` is the ROS
-type name; a field's name is the message field's.
+One value serves both roads: :mod:`seg_perception.ros` turns it into the rclpy message of the same type,
+:mod:`seg_perception.offline` into CDR for a bag. ``TYPE`` is the ROS type name; a field's name is the message field's.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Image:
 
     @classmethod
     def of(cls, header: Header, encoding: str, pixels: NDArray[np.generic]) -> Image:
-        """From ``pixels`` ``(H, W)`` or ``(H, W, C)``, little-endian, rows without padding; no copy where they are contiguous."""
+        """From ``pixels`` ``(H, W)`` or ``(H, W, C)``, little-endian, rows without padding; no copy where they are
+        contiguous.
+        """
         flat = np.ascontiguousarray(pixels).view(np.uint8).reshape(-1)
         height, width = pixels.shape[:2]
         return cls(header, height, width, encoding, 0, flat.size // height, flat)

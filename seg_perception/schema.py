@@ -1,7 +1,8 @@
 """From what YAML, ROS parameters or a command line give to typed, checked, frozen data classes.
 
-One mechanism for label spaces, model manifests and the pipeline's configuration: the data class *is* the schema. :func:`option` adds to a field what a person needs to know
-(description, range) and whether it may change while a node is active.
+One mechanism for label spaces, model manifests and the pipeline's configuration: the data class *is* the schema.
+:func:`option` adds to a field what a person needs to know (description, range) and whether it may change while a node
+is active.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Option:
-    """What :func:`option` says about a field: ``help`` in plain words, the closed range, the allowed values, and whether it may change while active."""
+    """What :func:`option` says about a field: ``help`` in plain words, the closed range, the allowed values, and
+    whether it may change while active.
+    """
 
     help: str = ""
     ge: float | None = None
@@ -32,7 +35,15 @@ class Option:
     live: bool = True
 
 
-def option(default: Any = MISSING, help: str = "", *, ge: float | None = None, le: float | None = None, choices: tuple[str, ...] = (), live: bool = True) -> Any:
+def option(
+    default: Any = MISSING,
+    help: str = "",
+    *,
+    ge: float | None = None,
+    le: float | None = None,
+    choices: tuple[str, ...] = (),
+    live: bool = True,
+) -> Any:
     """A data class field with its description and range; see :class:`Option`."""
     return dataclasses.field(default=default, metadata={"option": Option(help, ge, le, choices, live)})
 
@@ -48,7 +59,8 @@ def read_yaml(path: Path) -> Any:
 def from_mapping(cls: type[T], content: Any, where: str) -> T:
     """Build the data class ``cls`` from nested mappings; ``where`` (file and key) opens every error.
 
-    Raises :class:`ConfigError` for unknown and missing keys, wrong types, and values outside an :class:`Option`'s range or choices.
+    Raises :class:`ConfigError` for unknown and missing keys, wrong types, and values outside an :class:`Option`'s range
+    or choices.
     """
     if not isinstance(content, Mapping):
         raise ConfigError(f"{where}: expected keys and values, found {_kind(content)}")
@@ -86,7 +98,9 @@ def _convert(hint: Any, value: Any, where: str, opt: Option | None) -> Any:
         return {_convert(args[0], k, where, None): _convert(args[1], v, f"{where}: {k}", opt) for k, v in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if hint in (bool, int, float, str) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
+    if hint in (bool, int, float, str) and (
+        not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)
+    ):
         raise ConfigError(f"{where}: expected {_NAMES[hint]}, found {_kind(value)}")
     check_range(value, where, opt)
     return value
@@ -124,7 +138,9 @@ def _kind(value: Any) -> str:
 
 
 def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any, Option]]:
-    """Every leaf of a nested data class instance as ``(dotted name, type hint, value, Option)``: what becomes a ROS parameter or a command-line key."""
+    """Every leaf of a nested data class instance as ``(dotted name, type hint, value, Option)``: what becomes a ROS
+    parameter or a command-line key.
+    """
     hints = typing.get_type_hints(type(config))
     for spec in dataclasses.fields(config):
         value = getattr(config, spec.name)
@@ -136,7 +152,9 @@ def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any, Opti
 
 
 def replaced(config: T, changes: Mapping[str, Any], where: str) -> T:
-    """``config`` with dotted names replaced, checked together as one new object; raises :class:`ConfigError` and changes nothing when one is wrong."""
+    """``config`` with dotted names replaced, checked together as one new object; raises :class:`ConfigError` and
+    changes nothing when one is wrong.
+    """
     content = dataclasses.asdict(config)  # type: ignore[call-overload]
     for dotted, value in changes.items():
         *path, last = dotted.split(".")

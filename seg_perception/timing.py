@@ -8,7 +8,9 @@ from time import perf_counter
 
 
 class StageTimes:
-    """Seconds by stage name of one frame, filled by ``with times.stage("semantic/forward"): ...``; a stage that runs twice adds up."""
+    """Seconds by stage name of one frame, filled by ``with times.stage("semantic/forward"): ...``; a stage that
+    runs twice adds up.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

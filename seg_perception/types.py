@@ -1,7 +1,8 @@
 """What travels between the stages: numpy arrays with documented shapes, no behaviour that needs a library.
 
-Pixel coordinates are continuous with pixel *edges* at integers: pixel ``(u, v)`` covers ``[u, u+1) x [v, v+1)`` and its centre is ``(u+0.5, v+0.5)``. A box ``x0, y0, x1,
-y1`` is therefore half-open like a slice. Stamps are integer nanoseconds, as in ``builtin_interfaces/Time``. The class id 255 is "unlabelled" everywhere.
+Pixel coordinates are continuous with pixel *edges* at integers: pixel ``(u, v)`` covers ``[u, u+1) x [v, v+1)`` and its
+centre is ``(u+0.5, v+0.5)``. A box ``x0, y0, x1, y1`` is therefore half-open like a slice. Stamps are integer
+nanoseconds, as in ``builtin_interfaces/Time``. The class id 255 is "unlabelled" everywhere.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ MAX_TRACK_ID = 32767
 class Frame:
     """One camera image.
 
-    ``stamp`` is the source's, in nanoseconds; ``frame_id`` the camera's optical frame (REP 103: z forward, x right, y down); ``image`` is RGB, ``(H, W, 3)`` uint8, and may
-    be a read-only view of the message it came from.
+    ``stamp`` is the source's, in nanoseconds; ``frame_id`` the camera's optical frame (REP 103: z forward, x right, y
+    down); ``image`` is RGB, ``(H, W, 3)`` uint8, and may be a read-only view of the message it came from.
     """
 
     stamp: int
@@ -42,7 +43,8 @@ class Frame:
 class SemanticMap:
     """A class for every pixel, in the active label space.
 
-    ``labels`` is ``(H, W)`` uint8, 255 unlabelled. ``confidence`` is ``(H, W)`` uint8: the winner's probability scaled to 1..255, and 0 exactly where ``labels`` is 255.
+    ``labels`` is ``(H, W)`` uint8, 255 unlabelled. ``confidence`` is ``(H, W)`` uint8: the winner's probability scaled
+    to 1..255, and 0 exactly where ``labels`` is 255.
     """
 
     labels: UInt8Array
@@ -51,7 +53,9 @@ class SemanticMap:
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """A box-cropped binary mask: ``bits`` is ``(h, w)`` bool, its upper-left pixel is image pixel ``(x, y)``; it lies inside the image, and may be empty (0 x 0)."""
+    """A box-cropped binary mask: ``bits`` is ``(h, w)`` bool, its upper-left pixel is image pixel ``(x, y)``; it
+    lies inside the image, and may be empty (0 x 0).
+    """
 
     x: int
     y: int
@@ -62,8 +66,8 @@ class Mask:
 class Instances:
     """What the instance network found in one frame: N things, in no particular order.
 
-    ``boxes`` ``(N, 4)`` float32 x0 y0 x1 y1 in image pixels; ``scores`` ``(N,)`` float32 in 0..1; ``labels`` ``(N,)`` uint8 in the active label space (never 255);
-    ``masks`` N box-cropped masks.
+    ``boxes`` ``(N, 4)`` float32 x0 y0 x1 y1 in image pixels; ``scores`` ``(N,)`` float32 in 0..1; ``labels`` ``(N,)``
+    uint8 in the active label space (never 255); ``masks`` N box-cropped masks.
     """
 
     boxes: Float32Array
@@ -84,8 +88,9 @@ class Instances:
 class Tracks:
     """Every live track of one camera at one stamp: N things.
 
-    ``track_ids`` ``(N,)`` int32, 1..32767, or 0 while a track is not confirmed; ``boxes``, ``scores``, ``labels``, ``masks`` as in :class:`Instances`, predicted to this stamp;
-    ``seen`` ``(N,)`` int64 the stamp of the frame in which the instance network last saw the track; ``visible`` ``(N,)`` bool, False for a track that is hidden or
+    ``track_ids`` ``(N,)`` int32, 1..32767, or 0 while a track is not confirmed; ``boxes``, ``scores``, ``labels``,
+    ``masks`` as in :class:`Instances`, predicted to this stamp; ``seen`` ``(N,)`` int64 the stamp of the frame in which
+    the instance network last saw the track; ``visible`` ``(N,)`` bool, False for a track that is hidden or
     contradicted: it is remembered but not painted.
     """
 
@@ -118,8 +123,9 @@ class Tracks:
 class PanopticMap:
     """The fused answer for every pixel.
 
-    ``semantic`` ``(H, W)`` uint8 class id; ``confidence`` ``(H, W)`` uint8, 0 exactly where ``semantic`` is 255; ``panoptic`` ``(H, W)`` int32, ``track_id << 16 | class_id``,
-    so that ``panoptic & 0xFFFF == semantic`` everywhere. Track id 0 is stuff, or a thing whose instance is not known (yet).
+    ``semantic`` ``(H, W)`` uint8 class id; ``confidence`` ``(H, W)`` uint8, 0 exactly where ``semantic`` is 255;
+    ``panoptic`` ``(H, W)`` int32, ``track_id << 16 | class_id``, so that ``panoptic & 0xFFFF == semantic`` everywhere.
+    Track id 0 is stuff, or a thing whose instance is not known (yet).
     """
 
     semantic: UInt8Array
@@ -131,8 +137,9 @@ class PanopticMap:
 class CameraModel:
     """A camera's calibration, as ``sensor_msgs/CameraInfo`` carries it.
 
-    ``k`` ``(3, 3)``, ``d`` ``(n,)``, ``r`` ``(3, 3)``, ``p`` ``(3, 4)``, all float64, for an image of ``width`` x ``height`` pixels; ``distortion_model`` is
-    ``plumb_bob``, ``rational_polynomial``, ``equidistant`` or empty. ROS puts pixel *centres* at integers, so ``cx`` here is 0.5 less than in this module's convention.
+    ``k`` ``(3, 3)``, ``d`` ``(n,)``, ``r`` ``(3, 3)``, ``p`` ``(3, 4)``, all float64, for an image of ``width`` x
+    ``height`` pixels; ``distortion_model`` is ``plumb_bob``, ``rational_polynomial``, ``equidistant`` or empty. ROS
+    puts pixel *centres* at integers, so ``cx`` here is 0.5 less than in this module's convention.
     """
 
     width: int
@@ -146,7 +153,9 @@ class CameraModel:
 
 @dataclass(frozen=True, slots=True)
 class Perception:
-    """All that the pipeline knows about one frame: its header, the panoptic map, the tracks at its stamp, and the seconds that each stage took."""
+    """All that the pipeline knows about one frame: its header, the panoptic map, the tracks at its stamp, and the
+    seconds that each stage took.
+    """
 
     stamp: int
     frame_id: str
