@@ -1,7 +1,7 @@
 """A planner's end of the road: subscribes to one camera's masks as a planner does, checks every frame against the
 interface and measures how old a mask is when it arrives.
 
-Latency is counted from the DDS source time of the image to the callback of its semantic mask, both of one clock when all
+Latency is counted from the DDS source time of the image to the callback of its semantic mask: one clock, when all
 processes run on one machine.
 """
 
