@@ -38,7 +38,7 @@ CARS_BY_EYE: dict[str, dict[int, tuple[int, int, int, int]]] = {
     "grey Mercedes, left lane": {0: (62, 181, 416, 373), 8: (0, 188, 363, 374), 14: (0, 195, 305, 374)},
     "grey VW estate, ahead": {0: (554, 190, 702, 312), 20: (555, 190, 725, 333), 39: (541, 189, 762, 366)},
     "black car behind the red truck": {8: (487, 181, 522, 240), 24: (448, 182, 501, 252), 39: (414, 184, 488, 260)},
-    "dark red car, first of the left lane": {0: (500, 168, 541, 214), 20: (476, 167, 527, 222), 39: (450, 165, 520, 234)},
+    "dark red car before it": {0: (500, 168, 541, 214), 20: (476, 167, 527, 222), 39: (450, 165, 520, 234)},
 }
 
 
@@ -219,7 +219,7 @@ def summed_up(replays: dict[str, Replay], stamps: list[int]) -> dict[str, Any]:
         expect(not heard["violations"], f"{name}: rules broken: {heard['violations']}")
         expect(heard["incomplete"] == 0, f"{name}: {heard['incomplete']} frames came without one of their messages")
         expect(
-            FRAMES == heard["frames"] + sum(counted.values()),
+            heard["frames"] + sum(counted.values()) == FRAMES,
             f"{name}: {FRAMES} in, {heard['frames']} out, counted {counted}",
         )
         expect(set(map(int, heard["latency_s"])) <= set(stamps), f"{name}: a stamp that is none of the images'")

@@ -149,8 +149,8 @@ class PlannerListener(Node):  # type: ignore[misc]
 
 
 def listen(camera: str, *, compressed_input: bool, idle: float, timeout: float) -> dict[str, Any]:
-    """Listen until nothing came for ``idle`` seconds after the first message, or for ``timeout`` seconds in all; returns
-    the summary.
+    """Listen until nothing came for ``idle`` seconds after the first message, or for ``timeout`` seconds in all;
+    returns the summary.
     """
     rclpy.init()
     node = PlannerListener(camera, compressed_input)
