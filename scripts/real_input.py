@@ -35,7 +35,7 @@ FRAMES = 40
 # Cars counted by eye as visible for >= 10 of the 40 frames and >= 40 px high, with their boxes (x0 y0 x1 y1) in the
 # frames where they are easy to tell; between two of these frames a car's box is interpolated.
 CARS_BY_EYE: dict[str, dict[int, tuple[int, int, int, int]]] = {
-    "grey Mercedes, left lane": {0: (62, 181, 416, 373), 8: (0, 188, 363, 374), 14: (0, 195, 305, 374)},
+    "grey Mercedes at the left": {0: (62, 181, 416, 373), 8: (0, 188, 363, 374), 14: (0, 195, 305, 374), 20: (0, 229, 217, 374)},
     "grey VW estate, ahead": {0: (554, 190, 702, 312), 20: (555, 190, 725, 333), 39: (541, 189, 762, 366)},
     "black car behind the red truck": {8: (487, 181, 522, 240), 24: (448, 182, 501, 252), 39: (414, 184, 488, 260)},
     "dark red car before it": {0: (500, 168, 541, 214), 20: (476, 167, 527, 222), 39: (450, 165, 520, 234)},
