@@ -130,11 +130,13 @@ def _around(box: NDArray[np.float32], shape: tuple[int, ...]) -> tuple[slice, sl
     """Rows and columns of the box and a quarter of its size more on each side: masks seldom leave their box, and one
     that a prediction moved may.
     """
-    x0, y0, x1, y1 = (float(v) for v in box)
-    dx, dy = (x1 - x0) / 4 + 2, (y1 - y0) / 4 + 2
-    top, bottom = np.clip([y0 - dy, y1 + dy], 0, shape[0]).astype(int).tolist()
-    left, right = np.clip([x0 - dx, x1 + dx], 0, shape[1]).astype(int).tolist()
-    return slice(top, bottom), slice(left, right)
+    x0, y0, x1, y1 = box.tolist()
+    return _span(y0, y1, shape[0]), _span(x0, x1, shape[1])
+
+
+def _span(low: float, high: float, most: int) -> slice:
+    more = (high - low) / 4 + 2
+    return slice(int(min(max(low - more, 0), most)), int(min(max(high + more, 0), most)))
 
 
 def _draw_outlines(picture: UInt8Array, instances: Sequence[_Instance]) -> None:
