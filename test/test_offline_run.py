@@ -263,7 +263,10 @@ def test_outputs_are_chosen_by_name_and_pattern() -> None:
     outputs = table(SPACE)
     assert all(output.demand == "always" for output in select(outputs, []))
     assert {o.topic for o in select(outputs, ["masks/*"])} == {f"masks/{group}" for group in SPACE.groups}
-    assert [o.topic for o in select(outputs, ["overlay/image_raw", "detections"])] == ["detections", "overlay/image_raw"]
+    assert [o.topic for o in select(outputs, ["overlay/image_raw", "detections"])] == [
+        "detections",
+        "overlay/image_raw",
+    ]
     with pytest.raises(ConfigError, match="there is no output 'mask'; expected semantic/image_raw"):
         select(outputs, ["mask"])
 
@@ -312,9 +315,7 @@ def test_camvid_as_good_as_its_network(data: Path, tmp_path: Path, make_bags: An
         truths = source.messages(["/truth/semantic"])
         masks = result.messages(["/camera/semantic/image_raw"])
         for frame, truth, mask in zip(frames, truths, masks, strict=True):
-            image, true, found = (
-                typestore().deserialize_cdr(m.cdr, records.Image.TYPE) for m in (frame, truth, mask)
-            )
+            image, true, found = (typestore().deserialize_cdr(m.cdr, records.Image.TYPE) for m in (frame, truth, mask))
             shown = image.data.reshape(image.height, image.width, 3)
             logits = session.run(None, {"image_rgb_0_255": shown.transpose(2, 0, 1)[None].astype(np.float32)})[0]
             direct = logits[0].argmax(0).astype(np.uint8)
