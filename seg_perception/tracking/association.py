@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,9 @@ from seg_perception.types import BoolArray, Mask
 
 IndexArray = NDArray[np.intp]
 Float64Array = NDArray[np.float64]
+
+RIVAL = 0.5
+"""A pair is far worse than another when its overlap is less than this part of the other's."""
 
 SAMPLES = 1024
 """Pixels looked at, at most (about), to compare two masks."""
@@ -52,10 +57,23 @@ def overlapping(tracks: Float64Array, detections: Float64Array, least: float) ->
     return Pairs(rows, columns, overlap.astype(np.float64))
 
 
-def ambiguous(pairs: Pairs) -> IndexArray:
-    """Which pairs share their track or their detection with another pair."""
-    rivals = np.bincount(pairs.tracks)[pairs.tracks] + np.bincount(pairs.detections)[pairs.detections]
-    return np.flatnonzero(rivals > 2)
+def doubtful(pairs: Pairs) -> IndexArray:
+    """Which pairs have a serious rival, another pair with the same track or detection; a pair is not serious when its
+    track and its detection both have a far better one.
+    """
+    if not len(pairs):
+        return pairs.tracks
+    best = np.zeros(max(pairs.tracks[-1], pairs.detections.max()) + 1)
+    np.maximum.at(best, pairs.tracks, pairs.overlap)
+    floor = best[pairs.tracks]
+    best[:] = 0.0
+    np.maximum.at(best, pairs.detections, pairs.overlap)
+    serious = np.flatnonzero(pairs.overlap >= RIVAL * np.minimum(floor, best[pairs.detections]))
+    return serious[_contested(pairs.tracks[serious], pairs.detections[serious])]
+
+
+def _contested(tracks: IndexArray, detections: IndexArray) -> BoolArray:
+    return (np.bincount(tracks)[tracks] + np.bincount(detections)[detections]) > 2
 
 
 def mask_overlap(a: Mask, b: Mask, dx: int, dy: int) -> float:
@@ -76,25 +94,29 @@ def mask_overlap(a: Mask, b: Mask, dx: int, dy: int) -> float:
     return min(intersection / union, 1.0) if union > 0 else 0.0
 
 
-def assign(pairs: Pairs, weights: Float64Array) -> IndexArray:
-    """The pairs of the matching (no track and no detection twice) with the greatest sum of ``weights`` ``(n,)`` > 0.
-
-    Pairs without a rival are taken at once; only the knots go through ``scipy.optimize.linear_sum_assignment``.
-    """
-    if not len(pairs):
-        return np.zeros(0, np.intp)
-    knotted = ambiguous(pairs)
-    if not len(knotted):
-        return np.arange(len(pairs))
+@cache
+def solver() -> Callable[..., tuple[IndexArray, IndexArray]]:
+    """``scipy.optimize.linear_sum_assignment``, imported at the first call, which takes a good part of a second."""
     from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
-    rows, row = np.unique(pairs.tracks[knotted], return_inverse=True)
-    columns, column = np.unique(pairs.detections[knotted], return_inverse=True)
-    gain = np.zeros((len(rows), len(columns)))
-    gain[row, column] = weights[knotted]
-    pair = np.full(gain.shape, -1, np.intp)
-    pair[row, column] = knotted
-    chosen = pair[linear_sum_assignment(gain, maximize=True)]
-    single = np.ones(len(pairs), np.bool_)
-    single[knotted] = False
-    return np.sort(np.concatenate((np.flatnonzero(single), chosen[chosen >= 0])))
+    solve: Callable[..., tuple[IndexArray, IndexArray]] = linear_sum_assignment
+    return solve
+
+
+def assign(pairs: Pairs, weights: Float64Array) -> IndexArray:
+    """The pairs of the matching (no track and no detection twice) with the greatest sum of ``weights`` ``(n,)`` >= 0.
+
+    Pairs that nobody contests are taken at once; only the rest goes through ``scipy.optimize.linear_sum_assignment``.
+    """
+    if not len(pairs):
+        return pairs.tracks
+    contested = _contested(pairs.tracks, pairs.detections)
+    knots = np.flatnonzero(contested)
+    if not len(knots):
+        return np.arange(len(pairs))
+    tracks, detections = pairs.tracks[knots], pairs.detections[knots]
+    rows, columns = np.flatnonzero(np.bincount(tracks)), np.flatnonzero(np.bincount(detections))
+    pair = np.full((len(rows), len(columns)), -1, np.intp)
+    pair[np.searchsorted(rows, tracks), np.searchsorted(columns, detections)] = knots
+    chosen = pair[solver()(np.where(pair < 0, 0.0, weights[pair]), maximize=True)]
+    return np.sort(np.concatenate((np.flatnonzero(~contested), chosen[chosen >= 0])))

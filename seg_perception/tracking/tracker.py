@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.schema import option
-from seg_perception.tracking.association import Pairs, ambiguous, assign, mask_overlap, overlapping
+from seg_perception.tracking.association import Pairs, assign, doubtful, mask_overlap, overlapping, solver
 from seg_perception.tracking.carry import NOTHING, moved, rectangles
 from seg_perception.tracking.ids import IdCounter
 from seg_perception.tracking.kalman import Filters, boxes_of, measurements
@@ -35,7 +35,7 @@ IndexArray = NDArray[np.intp]
 Float64Array = NDArray[np.float64]
 
 MAX_TRACKS = 1000
-"""Live tracks of one camera; beyond it the longest unseen go first. Keeps the state bounded whatever stamps do."""
+"""Live tracks of one camera; beyond it hidden ones go, the longest unseen first. Keeps the state bounded whatever stamps do."""
 
 MAX_GROWTH = np.log(2.0)
 """A carried mask at most doubles or halves: beyond that the prediction is a guess."""
@@ -54,7 +54,7 @@ class TrackerConfig:
     high_score: float = option(0.4, "detections from this score on are matched first and start tracks", ge=0.0, le=1.0)
     low_score: float = option(0.1, "detections below this score are ignored", ge=0.0, le=1.0)
     overlap: float = option(
-        0.2, "least overlap (IoU) of a track's predicted box with a high-scored detection", ge=0.01, le=1.0
+        0.3, "least overlap (IoU) of a track's predicted box with a high-scored detection", ge=0.01, le=1.0
     )
     overlap_low: float = option(0.4, "the same for a low-scored detection", ge=0.01, le=1.0)
     class_confusion: float = option(
@@ -65,7 +65,7 @@ class TrackerConfig:
     score_half_life: float = option(1.0, "seconds in which the score of a track that is not seen halves", ge=0.01)
     noise: float = option(0.05, "standard deviation of a detected box's coordinates, in box sizes", ge=0.001, le=1.0)
     agility: float = option(
-        1.0, "how much a velocity may change within a second, in box sizes per second", ge=0.001, le=100.0
+        2.0, "how much a velocity may change within a second, in box sizes per second", ge=0.001, le=100.0
     )
 
 
@@ -98,7 +98,9 @@ class Tracker:
     """The tracks of one camera. One :meth:`step` per frame, whether or not the instance network looked at it."""
 
     def __init__(self) -> None:
+        solver()  # Imports scipy now, so that no frame waits for it.
         self._ids = IdCounter()
+        self._size = (0, 0)
         self.reset()
 
     def reset(self) -> None:
@@ -111,11 +113,15 @@ class Tracker:
 
         ``size`` is the image's (width, height). ``instances`` is None when the network did not look at this frame:
         tracks are predicted and nothing counts as a miss. Detections that are not finite, unlabelled, empty or outside
-        the image are ignored. A stamp that stands still or goes back moves nothing.
+        the image are ignored. A stamp that stands still or goes back moves nothing; an image of another size starts
+        afresh.
 
         Returns all live tracks, oldest first. Boxes are clipped to the image (an empty box at its border where a track
         has left it). A hidden track's mask is empty: it claims no pixel.
         """
+        if size != self._size:
+            self.reset()
+            self._size = size
         dt = 0.0 if self._stamp is None else max(stamp_ns - self._stamp, 0) * 1e-9
         self._stamp = stamp_ns
         self._predict(dt, config)
@@ -156,7 +162,8 @@ class Tracker:
         if dead.any():
             state = state.take(np.flatnonzero(~dead))
         if len(state.masks) > MAX_TRACKS:
-            state = state.take(np.sort(np.argsort(state.age, kind="stable")[:MAX_TRACKS]))
+            newest_first = -np.arange(len(state.masks))
+            state = state.take(np.sort(np.lexsort((newest_first, state.age, state.hidden))[:MAX_TRACKS]))
         self._state = state
         self._confirm(config.min_hits)
 
@@ -176,18 +183,20 @@ class Tracker:
         pairs = self._similar(overlapping(boxes_of(state.filters.position), found.boxes, least), found, config)
         confirmed = state.ids > 0
         high = found.scores >= config.high_score
+        free_tracks, free_detections = np.ones_like(confirmed), np.ones_like(high)
         rows, picks = [], []
         for tracks, detections, gate in (
             (confirmed, high, config.overlap),
             (confirmed & ~state.hidden, ~high, config.overlap_low),
             (~confirmed, high, config.overlap),
         ):
-            stage = pairs.where(tracks[pairs.tracks] & detections[pairs.detections] & (pairs.overlap >= gate))
-            chosen = assign(stage, stage.overlap * found.scores[stage.detections])
+            eligible = (tracks & free_tracks)[pairs.tracks] & (detections & free_detections)[pairs.detections]
+            stage = pairs.where(eligible & (pairs.overlap >= gate))
+            chosen = assign(stage, stage.overlap - gate)
             rows.append(stage.tracks[chosen])
             picks.append(stage.detections[chosen])
-            taken = np.isin(pairs.tracks, rows[-1]) | np.isin(pairs.detections, picks[-1])
-            pairs = pairs.where(~taken)
+            free_tracks[rows[-1]] = False
+            free_detections[picks[-1]] = False
         return np.concatenate(rows), np.concatenate(picks)
 
     def _similar(self, pairs: Pairs, found: _Detections, config: TrackerConfig) -> Pairs:
@@ -198,36 +207,34 @@ class Tracker:
             return pairs
         state = self._state
         shift = np.rint(state.filters.position[:, :2] - state.anchor[:, :2]).astype(np.intp)
-        for i in ambiguous(pairs).tolist():
-            track, detection = int(pairs.tracks[i]), int(pairs.detections[i])
-            a, b = state.masks[track], found.masks[detection]
+        for i in doubtful(pairs).tolist():
+            track = pairs.tracks[i]
+            a, b = state.masks[track], found.masks[pairs.detections[i]]
             if a.bits.size and b.bits.size:
-                masks = mask_overlap(a, b, int(shift[track, 0]), int(shift[track, 1]))
-                pairs.overlap[i] = (pairs.overlap[i] + masks) / 2.0
+                pairs.overlap[i] = (pairs.overlap[i] + mask_overlap(a, b, *shift[track].tolist())) / 2.0
         votes = state.votes[pairs.tracks, found.labels[pairs.detections]] / state.votes.max(axis=1)[pairs.tracks]
         agreement = config.class_confusion + (1.0 - config.class_confusion) * votes
         return Pairs(pairs.tracks, pairs.detections, pairs.overlap * agreement)
 
     def _tracks(self, size: tuple[int, int], config: TrackerConfig) -> Tracks:
         state = self._state
-        growth = np.clip(state.filters.position[:, 2:] - state.anchor[:, 2:], -MAX_GROWTH, MAX_GROWTH)
-        scale = np.tile(np.exp(growth), 2)
-        origin, target = np.tile(state.anchor[:, :2], 2), np.tile(state.filters.position[:, :2], 2)
-        limit = np.tile(np.array(size, np.float64), 2)
-        boxes = np.clip((state.box - origin) * scale + target, 0.0, limit).astype(np.float32)
-        inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        visible = inside & ~state.hidden
-        places = np.rint((rectangles(state.masks) - origin) * scale + target).astype(np.intp)
-        masks = tuple(
-            moved(mask, place, size) if shown else NOTHING
-            for mask, place, shown in zip(state.masks, places, visible.tolist(), strict=True)
-        )
+        anchor, position = state.anchor.reshape(-1, 2, 2), state.filters.position.reshape(-1, 2, 2)
+        scale = np.exp(np.clip(position[:, 1:] - anchor[:, 1:], -MAX_GROWTH, MAX_GROWTH))
+        boxes = (state.box.reshape(-1, 2, 2) - anchor[:, :1]) * scale + position[:, :1]
+        boxes = np.clip(boxes, 0.0, np.array(size, np.float64))
+        visible = (boxes[:, 1] > boxes[:, 0]).all(axis=1) & ~state.hidden
+        masks = [mask if shown else NOTHING for mask, shown in zip(state.masks, visible.tolist(), strict=True)]
+        rows = np.flatnonzero(visible & (state.age > 0.0))
+        carried = [state.masks[row] for row in rows.tolist()]
+        places = (rectangles(carried) - anchor[rows, :1]) * scale[rows] + position[rows, :1]
+        for row, mask in zip(rows.tolist(), moved(carried, places, size), strict=True):
+            masks[row] = mask
         return Tracks(
             track_ids=state.ids.copy(),
-            boxes=boxes,
+            boxes=boxes.reshape(-1, 4).astype(np.float32),
             scores=state.scores * np.exp2(-state.age / config.score_half_life).astype(np.float32),
             labels=state.votes.argmax(axis=1).astype(np.uint8),
-            masks=masks,
+            masks=tuple(masks),
             seen=state.seen.copy(),
             visible=visible,
         )
