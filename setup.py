@@ -45,6 +45,7 @@ EXTRAS = {
         "pytest-timeout>=2.3,<3",
         "pytest-xdist>=3.5,<4",
         "ruff>=0.17,<0.18",
+        "setuptools>=64,<80",
         "types-PyYAML>=6,<7",
     ],
 }

@@ -43,21 +43,22 @@ def _file(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(content, Mapping):
         raise ConfigError(f"{path}: expected keys and values, found {type(content).__name__}")
-    parameters = list(_ros_parameters(content))
-    if not parameters:
+    by_node = list(_ros_parameters(content))
+    if not by_node:
         return dict(_dotted(content))
-    flat = {name: value for mapping in parameters for name, value in _dotted(mapping)}
+    ours = (parameters for node, parameters in by_node if node in (NODE, "*", "**"))
+    flat = {name: value for parameters in ours for name, value in _dotted(parameters)}
     return {name: value for name, value in flat.items() if name.split(".")[0] in _SECTIONS}
 
 
-def _ros_parameters(content: Mapping[Any, Any], path: tuple[str, ...] = ()) -> Iterator[Mapping[Any, Any]]:
-    """The ``ros__parameters`` that reach our node, in file order; names nest and hold slashes as rcl allows."""
+def _ros_parameters(content: Mapping[Any, Any], node: str = "") -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    """Each node's name, without its namespaces, and its parameters, in file order; namespaces nest or hold slashes."""
     for key, value in content.items():
-        if key == _PARAMETERS and isinstance(value, Mapping):
-            if path and path[-1] in (NODE, "*", "**"):
-                yield value
-        elif isinstance(value, Mapping):
-            yield from _ros_parameters(value, (*path, *str(key).strip("/").split("/")))
+        if isinstance(value, Mapping):
+            if key == _PARAMETERS:
+                yield node, value
+            else:
+                yield from _ros_parameters(value, str(key).rpartition("/")[2])
 
 
 def _dotted(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -73,6 +74,6 @@ def _setting(text: str) -> tuple[str, Any]:
     if not (name and separator):
         raise ConfigError(f"--set {text}: expected dotted.key=value, for example --set tracker.max_lost=2.0")
     try:
-        return name, yaml.safe_load(value)
+        return name, yaml.safe_load(value) if value else ""
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {text}: {value!r} cannot be read as a YAML value") from error
