@@ -14,8 +14,6 @@ from typing import Any
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from seg_perception.records import Record
-
 VISION_MSGS = Path(__file__).parent / "vision_msgs" / "msg"
 
 
@@ -40,9 +38,9 @@ def type_hash(type_name: str) -> str:
     return typestore().hash_rihs01(type_name)
 
 
-def serialised(record: Record) -> bytes:
-    """The record as little-endian CDR with its encapsulation header, as a bag holds it.
+def serialised(type_name: str, message: object) -> bytes:
+    """The message as little-endian CDR with its encapsulation header, as a bag holds it.
 
-    A record mirrors its message field by field (:mod:`seg_perception.records`), so it is its own message here.
+    ``message`` has the type's fields as attributes: a record (:mod:`seg_perception.records`) does, by its contract.
     """
-    return bytes(typestore().serialize_cdr(record, record.TYPE, little_endian=True))
+    return bytes(typestore().serialize_cdr(message, type_name, little_endian=True))

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from mcap.writer import Writer
+from mcap.writer import CompressionType, Writer
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2.metadata import dump_qos_v8
 
@@ -41,11 +41,11 @@ def qos(*, reliable: bool = True, latched: bool = False, depth: int = 5) -> Qos:
 class BagWriter:
     """Messages into ``path``, which appears whole when the ``with`` block ends, or not at all when it fails.
 
-    Until then the file is ``path`` with ``.part`` behind it. ``inputs`` are the bags it is made from. Raises
-    :class:`BagError` when ``path`` is one of them or lies in one, does not end in ``.mcap``, or cannot be written.
+    Until then the file is ``path`` with ``.part`` behind it. ``inputs`` are the bags it is made from,
+    ``compress`` packs chunks with zstd. Raises :class:`BagError` when ``path`` is one of them or lies in one, does not end in ``.mcap``, or cannot be written.
     """
 
-    def __init__(self, path: Path, inputs: Iterable[Path] = ()) -> None:
+    def __init__(self, path: Path, inputs: Iterable[Path] = (), *, compress: bool = True) -> None:
         self.path = path
         _check(path, inputs)
         self._part = path.with_name(f"{path.name}.part")
@@ -53,7 +53,8 @@ class BagWriter:
             self._file: IO[bytes] = self._part.open("wb")
         except OSError as error:
             raise BagError(f"{path}: cannot be written ({error.strerror})") from error
-        self._writer = Writer(self._file, chunk_size=_CHUNK_BYTES)
+        compression = CompressionType.ZSTD if compress else CompressionType.NONE
+        self._writer = Writer(self._file, chunk_size=_CHUNK_BYTES, compression=compression)
         self._writer.start(profile="ros2", library=f"seg_perception {__version__}")
         self._schemas: dict[str, int] = {}
         self._channels: dict[str, int] = {}
