@@ -127,7 +127,7 @@ class LabelSpace:
                 raise refuse(f"'{name}' cannot be the name or alias of a class")
             if count > 1:
                 raise refuse(f"the name or alias '{name}' is used twice")
-        classes = {normalised(c.name) for c in self.classes}
+        classes = set(self._names)
         abstract = {normalised(a) for a in self.ancestors}
         if classes & abstract:
             raise refuse(f"'{min(classes & abstract)}' is a class; it cannot be one of the ancestors as well")
@@ -168,19 +168,22 @@ class LabelSpace:
                 f"label space '{self.name}' has no class '{name}'; it has {', '.join(c.name for c in self.classes)}"
             ) from None
 
+    @cached_property
+    def _names(self) -> dict[str, tuple[str, ...]]:
+        return {normalised(c.name): tuple(normalised(n) for n in (c.name, *c.aliases)) for c in self.classes}
+
     def chain(self, name: str) -> Iterator[str]:
         """Every name under which the class ``name`` can be found, normalised: its own and its aliases, then its
         parent's, and so on up to the root. Raises :class:`ConfigError` if there is no such class.
         """
-        aliases = {normalised(c.name): c.aliases for c in self.classes}
         current: str | None = normalised(self.classes[self.id(name)].name)
         while current is not None:
-            yield current
-            yield from map(normalised, aliases.get(current, ()))
+            yield from self._names.get(current, (current,))
             current = self._parents.get(current)
 
     def _members(self, name: str) -> BoolArray:
-        return np.array([normalised(name) in self.chain(c.name) for c in self.classes])
+        wanted = normalised(name)
+        return np.array([wanted in self.chain(c.name) for c in self.classes])
 
     @cached_property
     def things(self) -> BoolArray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import reprlib
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -111,7 +112,7 @@ def _convert(hint: Any, value: Any, where: str, opt: Option | None) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where}: expected keys and values, found {_kind(value)}")
         return {_convert(args[0], k, where, None): _convert(args[1], v, f"{where}: {k}", opt) for k, v in value.items()}
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and type(value) is int and abs(value) <= sys.float_info.max:
         value = float(value)
     if hint in (bool, int, float, str) and (
         not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)
