@@ -63,8 +63,8 @@ class Manifest:
     )
     decoder: Literal["dense_logits", "yolo"] = option(help="how its outputs are read")
     runtime: Literal["onnxruntime", "openvino"] = option(help="what runs it when the configuration says auto")
-    weights: Weights
-    input: Input
+    weights: Weights = option(help="the file with the network")
+    input: Input = option(help="what the network wants to see")
     labels: str = option(help="label space of its classes (a shipped name, or a path)")
     outputs: tuple[str, ...] = option((), "names of the outputs the decoder reads, in its order; empty: the graph's")
     classes: tuple[str, ...] = option((), "names in channel order; empty: every class of the label space, by id")

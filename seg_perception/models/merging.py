@@ -14,9 +14,9 @@ import numpy as np
 
 from seg_perception.models.decoders.yolo import box_iou
 from seg_perception.models.geometry import View
-from seg_perception.types import Float32Array, Instances, Mask
+from seg_perception.types import BoolArray, Float32Array, Instances, Mask
 
-_AGREEMENT = 0.6  # common part of the smaller mask, where both views look, from which on two finds are one thing
+_AGREEMENT = 0.5  # overlap of the masks, where both views look, from which on two finds are one thing
 _MARGIN = 3.0  # input pixels: a box that comes so near to a view's border is cut there
 _COARSE = 0.7  # a view of less than this part of the finest scale has masks that give way to finer ones
 
@@ -92,27 +92,28 @@ def _one_thing(a: _Find, b: _Find, iou: float) -> bool:
         return False
     if box_iou(a.box[None], b.box[None])[0, 0] > iou:
         return True
-    common = np.count_nonzero(_common(a.mask, b.mask))
+    common = int(np.count_nonzero(_common(a.mask, b.mask)))
     if common == 0:
         return False
-    smaller = min(_seen_area(a.mask, b.views), _seen_area(b.mask, a.views))
-    return common > _AGREEMENT * smaller
+    area_a, area_b = _seen_area(a.mask, b.views), _seen_area(b.mask, a.views)
+    # Of a cut thing only a part may be there, which then lies within the other. Two whole ones must agree as wholes:
+    # the smaller may be another thing, in front of the larger or hidden by its coarse mask.
+    either = min(area_a, area_b) if a.cut or b.cut else area_a + area_b - common
+    return common > _AGREEMENT * either
 
 
-def _common(a: Mask, b: Mask) -> np.ndarray:
+def _common(a: Mask, b: Mask) -> BoolArray:
     """The pixels that are in both, as a mask of the rectangle that both share."""
     return _cropped(a, b.x, b.y, *b.bits.shape[::-1]) & _cropped(b, a.x, a.y, *a.bits.shape[::-1])
 
 
 def _seen_area(mask: Mask, by: tuple[View, ...]) -> int:
     """The mask's pixels within the views ``by``, at least 1."""
-    return max(
-        1,
-        max(np.count_nonzero(_cropped(mask, v.x.start, v.y.start, v.x.length, v.y.length)) for v in by),
-    )
+    areas = [int(_cropped(mask, v.x.start, v.y.start, v.x.length, v.y.length).sum()) for v in by]
+    return max(1, *areas)
 
 
-def _cropped(mask: Mask, x: int, y: int, width: int, height: int) -> np.ndarray:
+def _cropped(mask: Mask, x: int, y: int, width: int, height: int) -> BoolArray:
     """The part of the mask within a rectangle."""
     top, left = max(y - mask.y, 0), max(x - mask.x, 0)
     return mask.bits[top : max(y + height - mask.y, 0), left : max(x + width - mask.x, 0)]

@@ -192,7 +192,8 @@ def _engine(
     manifest = Manifest.load(name_or_path)
     if manifest.task != task:
         raise ModelError(
-            f"model '{manifest.name}' ({name_or_path}) is for task '{manifest.task}' and cannot serve as the {task} network"
+            f"model '{manifest.name}' ({name_or_path}) is for task '{manifest.task}', so it cannot be "
+            f"the {task} network"
         )
     manifest.table(labels)  # before the weights are loaded: a class without a home is found at once
     return Engine(manifest, runtime=runtime, precision=precision, threads=threads)

@@ -5,6 +5,7 @@ normalised float planes where they belong.
 from __future__ import annotations
 
 import cv2
+import numpy as np
 
 from seg_perception.models.geometry import View
 from seg_perception.models.manifest import Manifest
@@ -28,7 +29,7 @@ class Preparer:
         y, x = view.y, view.x
         part = image[y.start : y.start + y.length, x.start : x.start + x.length]
         if part.shape[:2] != (y.shown, x.shown):
-            part = cv2.resize(part, (x.shown, y.shown), interpolation=cv2.INTER_LINEAR)
+            part = np.asarray(cv2.resize(part, (x.shown, y.shown), interpolation=cv2.INTER_LINEAR), np.uint8)
         top, bottom, left, right = y.placed, y.placed + y.shown, x.placed, x.placed + x.shown
         for plane, channel, table, pad in zip(planes, self._planes, self._tables, self._pad, strict=True):
             plane[:top] = pad

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped, unused-ignore]
 
 from seg_perception.errors import ConfigError, ModelError
 from seg_perception.models.backends.base import Backend, TensorInfo
@@ -38,7 +38,7 @@ class OnnxRuntimeBackend:
             raise ModelError(f"weights {path} cannot be loaded by onnxruntime: {_first_line(error)}") from error
         self.inputs = tuple(_info(t) for t in self._session.get_inputs())
         self.outputs = tuple(_info(t) for t in self._session.get_outputs())
-        self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self.version = str(onnxruntime.__version__)
 
     def run(self, batch: Float32Array, outputs: Sequence[str]) -> list[Float32Array]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import openvino
+import openvino  # type: ignore[import-untyped, unused-ignore]
 
 from seg_perception.errors import ConfigError, ModelError
 from seg_perception.models.backends.base import Backend, TensorInfo
@@ -45,7 +45,7 @@ class OpenVinoBackend:
         self._request = compiled.create_infer_request()
         self.inputs = tuple(_info(port) for port in compiled.inputs)
         self.outputs = tuple(_info(port) for port in compiled.outputs)
-        self.metadata = _metadata(model)
+        self.metadata: Mapping[str, str] = _metadata(model)
         self.version = str(openvino.__version__)
 
     def run(self, batch: Float32Array, outputs: Sequence[str]) -> list[Float32Array]:

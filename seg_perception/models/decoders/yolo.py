@@ -1,8 +1,8 @@
 """YOLO-style outputs to instances: boxes, class scores and mask coefficients per anchor, and mask prototypes.
 
-The layout is that of YOLOv8-seg as Ultralytics exports it: ``[4 + C + M, A]`` with cx, cy, w, h in input pixels, C class
-scores (sigmoid applied) and M coefficients for each of A anchors, and ``[M, h, w]`` prototypes that cover the input. A
-mask is ``sigmoid(coefficients @ prototypes) > 0.5``, interpolated bilinearly, inside its box.
+The layout is that of YOLOv8-seg as Ultralytics exports it: ``[4 + C + M, A]`` with cx, cy, w, h in input pixels, C
+class scores (sigmoid applied) and M coefficients for each of A anchors, and ``[M, h, w]`` prototypes that cover the
+input. A mask is ``sigmoid(coefficients @ prototypes) > 0.5``, interpolated bilinearly, inside its box.
 """
 
 from __future__ import annotations
@@ -83,14 +83,15 @@ def box_iou(a: Float32Array, b: Float32Array) -> Float32Array:
     """``(N, 4)`` and ``(M, 4)`` boxes to ``(N, M)`` intersection over union; 0 where both are empty."""
     low = np.maximum(a[:, None, :2], b[:, :2])
     high = np.minimum(a[:, None, 2:], b[:, 2:])
-    common = np.clip(high - low, 0, None).prod(axis=2)
+    size = np.clip(high - low, 0, None)
+    common = size[..., 0] * size[..., 1]
     union = _area(a)[:, None] + _area(b) - common
-    return (common / np.maximum(union, np.float32(1e-9))).astype(np.float32)
+    return np.asarray(common / np.maximum(union, np.float32(1e-9)), np.float32)
 
 
 def _area(boxes: Float32Array) -> Float32Array:
-    area: Float32Array = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1)
-    return area
+    size = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
+    return np.asarray(size[:, 0] * size[:, 1], np.float32)
 
 
 def to_image(boxes: Float32Array, view: View) -> Float32Array:
@@ -112,4 +113,5 @@ def _mask(
     cut_x, columns = axis(view.x, x0, x1, input_size[1], width).part(0, x1 - x0)
     grid = np.tensordot(coefficients, prototypes[:, cut_y, cut_x], 1)
     # 1 / (1 + e^-x) as a tanh, which neither overflows nor warns
-    return Mask(x0, y0, bilinear(0.5 * np.tanh(0.5 * grid) + 0.5, rows, columns) > 0.5)
+    probability = (0.5 * np.tanh(0.5 * grid) + 0.5).astype(np.float32)
+    return Mask(x0, y0, bilinear(probability, rows, columns) > 0.5)
