@@ -63,7 +63,7 @@ class SegmentationNode(ManagedNode):
         )
         self._labels = labels
         self.get_logger().info(
-            f"label space '{labels.name}' ({labels.version}), {len(labels)} classes, cameras: {', '.join(self._cameras)}"
+            f"label space '{labels.name}' ({labels.version}, {len(labels)} classes); cameras: {', '.join(self._cameras)}"
         )
 
     def activate(self) -> None:
