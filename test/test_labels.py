@@ -167,7 +167,8 @@ def test_homes_in_navigation(space: str, name: str, home: str) -> None:
 
 
 def test_the_rendered_worlds_classes_are_in_navigation() -> None:
-    world = "road sidewalk terrain building vegetation pole sky person vehicle rider animal cone box".split()
+    stuff = ["road", "sidewalk", "terrain", "building", "vegetation", "pole", "sky"]
+    world = [*stuff, "person", "vehicle", "rider", "animal", "cone", "box"]
     table = remap(NAVIGATION, world, NAVIGATION)
     assert len(set(table[: len(world)].tolist())) == len(world)
     assert [NAVIGATION.classes[i].kind for i in table[:13]] == ["stuff"] * 7 + ["thing"] * 6
