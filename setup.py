@@ -22,7 +22,7 @@ def shared(folder: str) -> list[tuple[str, list[str]]]:
 # older side: Jazzy's cv_bridge is built on numpy 1.
 ONNX = ["onnxruntime>=1.17,<2"]
 OPENVINO = ["openvino>=2024.6,<2027"]
-OFFLINE = ["rosbags>=0.11.9,<0.12", "mcap>=1.2,<2"]
+OFFLINE = ["rosbags>=0.11.9,<0.12", "mcap>=1.2,<2", "tqdm>=4.60,<5"]
 EXTRAS = {
     # ROS 2 Jazzy from PyPI, for machines without an apt ROS; the wheels exist for CPython 3.11 only.
     "ros": ["ros-rclpy[fastrtps]==7.1.6", "ros-common-interfaces==5.3.6"],

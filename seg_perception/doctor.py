@@ -6,6 +6,7 @@ process of its own, which may crash without taking the report along.
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import shutil
@@ -59,6 +60,7 @@ OPTIONAL = (
     Package("openvino", ("openvino",), "models with that runtime do not run", _pip("openvino")),
     Package("rosbags", ("rosbags",), "no `run`, `play`, `record`", _pip("offline")),
     Package("mcap", ("mcap",), "no `run`, `record`", _pip("offline")),
+    Package("tqdm", ("tqdm",), "no `run`", _pip("offline")),
     Package(
         "vision_msgs",
         (),
@@ -112,10 +114,18 @@ def examine(dds: bool = False) -> Iterator[tuple[str, list[Finding]]]:
     yield "Networks", [*graphics_card(), *cores(), *weights(), *roads(bool(ros) and ros[0].level is Level.GOOD)]
 
 
-def main(dds: bool = False) -> int:
-    """Print the report, with ``dds`` a trial of image delivery as well; 0 when the package can do its main job here, 1
-    when it cannot.
-    """
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line of ``seg_perception doctor``."""
+    parser.add_argument("--dds", action="store_true", help="also send 720p images from one process to another")
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run ``seg_perception doctor``; 0 when the package can do its main job here, 1 when it cannot."""
+    return report(arguments.dds)
+
+
+def report(dds: bool = False) -> int:
+    """Print what was found, with ``dds`` a trial of image delivery as well; returns the exit status."""
     chapters = list(examine(dds))
     coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for title, findings in chapters:

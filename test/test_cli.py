@@ -79,10 +79,10 @@ def test_a_missing_package_is_named_with_the_way_to_get_it(tmp_path: Path) -> No
 def ending(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
     """The exit status when a subcommand raises ``error``."""
 
-    def raise_it(**_: object) -> int:
+    def raise_it(_: bool) -> int:
         raise error
 
-    monkeypatch.setattr("seg_perception.doctor.main", raise_it)
+    monkeypatch.setattr("seg_perception.doctor.report", raise_it)
     return cli.main(["doctor"])
 
 

@@ -22,7 +22,7 @@ def subjects(findings: list[Finding]) -> dict[str, Finding]:
 
 def test_this_machine_can_do_the_main_job(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("rosbags", reason="without ROS and bags the doctor is right to refuse")
-    assert doctor.main() == 0
+    assert doctor.report() == 0
     printed = capsys.readouterr().out
     assert printed.endswith("Ready.\n")
     assert "\x1b" not in printed  # no colours where nobody sees them
@@ -33,7 +33,7 @@ def test_this_machine_can_do_the_main_job(capsys: pytest.CaptureFixture[str]) ->
 def test_nothing_heavy_is_imported() -> None:
     code = (
         "import sys, contextlib, io\nfrom seg_perception import doctor\n"
-        "with contextlib.redirect_stdout(io.StringIO()): doctor.main()\n"
+        "with contextlib.redirect_stdout(io.StringIO()): doctor.report()\n"
         "print(*{'rclpy', 'torch', 'onnxruntime', 'openvino', 'open3d', 'ray'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -47,7 +47,7 @@ def test_without_any_runtime_the_main_job_cannot_be_done(
     monkeypatch.setattr(
         doctor.util, "find_spec", lambda name: None if name in ("onnxruntime", "openvino") else there(name)
     )
-    assert doctor.main() == 1
+    assert doctor.report() == 1
     assert "neither onnxruntime nor openvino" in capsys.readouterr().out
 
 

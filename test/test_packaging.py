@@ -18,7 +18,13 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ("config", "launch", "rviz")
 
 # Module -> what provides it: the rosdep key in package.xml, or the distribution in setup.py.
-ROSDEP_KEYS = {"numpy": "python3-numpy", "cv2": "python3-opencv", "scipy": "python3-scipy", "yaml": "python3-yaml"}
+ROSDEP_KEYS = {
+    "numpy": "python3-numpy",
+    "cv2": "python3-opencv",
+    "scipy": "python3-scipy",
+    "tqdm": "python3-tqdm",
+    "yaml": "python3-yaml",
+}
 DISTRIBUTIONS = {
     "numpy": "numpy",
     "cv2": "opencv-python-headless",
@@ -28,6 +34,7 @@ DISTRIBUTIONS = {
     "openvino": "openvino",
     "rosbags": "rosbags",
     "mcap": "mcap",
+    "tqdm": "tqdm",
     "pycocotools": "pycocotools",
 }
 
