@@ -68,6 +68,9 @@ class Bag:
         self._parts = _open(self.path)
         self.topics = _topics(self._parts)
         """Every topic of the bag, by name."""
+        broken = [part.damage for part in self._parts if isinstance(part, Salvaged) and part.damage]
+        if broken and not self.topics:
+            raise BagError(f"{self.path}: no message in it can be read ({broken[0]}); is it a ROS 2 bag?")
 
     def close(self) -> None:
         """Close its files."""
@@ -90,8 +93,8 @@ class Bag:
         read: Counter[str] = Counter()
         for part in self._parts:
             wanted = [connection for connection in part.connections if connection.topic in topics]
-            if not wanted:
-                continue
+            if not wanted and not isinstance(part, Salvaged):
+                continue  # what cannot be read in a broken part might have been wanted: it is asked, and says so
             for connection in wanted:
                 _check_encoding(self.path, connection)
             messages = iter(part.messages(wanted))

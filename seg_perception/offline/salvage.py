@@ -25,11 +25,11 @@ Row = tuple[Connection, int, bytes]
 
 
 class Salvaged:
-    """One bag file, read as far as it goes. Raises :class:`BagError` when nothing in it can be read."""
+    """One bag file, read as far as it goes; ``damage`` says why no further, empty where it has no damage."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._damage = ""
+        self.damage = ""
         counts: Counter[int] = Counter()
         found: dict[int, Connection] = {}
         try:
@@ -37,9 +37,7 @@ class Salvaged:
                 found[connection.id] = connection
                 counts[connection.id] += 1
         except Exception as error:  # bytes from a broken disk may fail in any way
-            self._damage = reason(error)
-        if not found and self._damage:
-            raise BagError(f"{path}: no message in it can be read ({self._damage}); is it a ROS 2 bag?")
+            self.damage = reason(error)
         self.connections = [c._replace(msgcount=counts[c.id]) for c in found.values()]
 
     def _rows(self) -> Iterator[Row]:
@@ -52,8 +50,8 @@ class Salvaged:
         for (connection, log_time, cdr), _ in zip(self._rows(), range(readable), strict=False):
             if connection.id in wanted:
                 yield connection, log_time, cdr
-        if self._damage:
-            raise BagError(self._damage)
+        if self.damage:
+            raise BagError(self.damage)
 
     def close(self) -> None:
         """Nothing stays open between two readings."""

@@ -7,7 +7,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.interfaces import Qos, QosDurability, QosReliability
 from rosbags.typesys import get_types_from_msg
@@ -35,17 +34,19 @@ def definition_and_hash(type_name: str) -> tuple[str, str]:
     store = Typestore()
     try:
         _add_installed(store, type_name)
-    except (PackageNotFoundError, OSError):
+    except (ImportError, OSError):
         return "", ""
     return store.generate_msgdef(type_name, ros_version=2)[0], store.hash_rihs01(type_name)
 
 
 def _add_installed(store: Typestore, type_name: str) -> None:
     package, kind, name = type_name.split("/")
-    text = (Path(get_package_share_directory(package)) / kind / f"{name}.msg").read_text(encoding="utf-8")
+    # <prefix>/lib/python3.x/site-packages/<package>: its definitions are in <prefix>/share.
+    prefix = Path(import_module(package).__path__[0]).parents[3]
+    text = (prefix / "share" / package / kind / f"{name}.msg").read_text(encoding="utf-8")
     types = get_types_from_msg(text, type_name)
     store.register(types)
-    for _, (_, fields) in types.items():
+    for _, fields in types.values():
         for _, description in fields:
             # A field's description nests for arrays; a type's name is the text at its bottom.
             inner: Any = description[1]
