@@ -104,7 +104,7 @@ def solver() -> Callable[..., tuple[IndexArray, IndexArray]]:
 
 
 def assign(pairs: Pairs, weights: Float64Array) -> IndexArray:
-    """The pairs of the matching (no track and no detection twice) with the greatest sum of ``weights`` ``(n,)`` > 0.
+    """The pairs of the matching (no track and no detection twice) with the greatest sum of ``weights`` ``(n,)`` >= 0.
 
     Pairs that nobody contests are taken at once; only the rest goes through ``scipy.optimize.linear_sum_assignment``.
     """

@@ -35,7 +35,7 @@ IndexArray = NDArray[np.intp]
 Float64Array = NDArray[np.float64]
 
 MAX_TRACKS = 1000
-"""Live tracks of one camera; beyond it the longest unseen go first. Keeps the state bounded whatever stamps do."""
+"""Live tracks of one camera; beyond it hidden ones go, the longest unseen first. Keeps the state bounded whatever stamps do."""
 
 MAX_GROWTH = np.log(2.0)
 """A carried mask at most doubles or halves: beyond that the prediction is a guess."""
@@ -54,7 +54,7 @@ class TrackerConfig:
     high_score: float = option(0.4, "detections from this score on are matched first and start tracks", ge=0.0, le=1.0)
     low_score: float = option(0.1, "detections below this score are ignored", ge=0.0, le=1.0)
     overlap: float = option(
-        0.2, "least overlap (IoU) of a track's predicted box with a high-scored detection", ge=0.01, le=1.0
+        0.3, "least overlap (IoU) of a track's predicted box with a high-scored detection", ge=0.01, le=1.0
     )
     overlap_low: float = option(0.4, "the same for a low-scored detection", ge=0.01, le=1.0)
     class_confusion: float = option(
@@ -65,7 +65,7 @@ class TrackerConfig:
     score_half_life: float = option(1.0, "seconds in which the score of a track that is not seen halves", ge=0.01)
     noise: float = option(0.05, "standard deviation of a detected box's coordinates, in box sizes", ge=0.001, le=1.0)
     agility: float = option(
-        1.0, "how much a velocity may change within a second, in box sizes per second", ge=0.001, le=100.0
+        2.0, "how much a velocity may change within a second, in box sizes per second", ge=0.001, le=100.0
     )
 
 
@@ -162,7 +162,8 @@ class Tracker:
         if dead.any():
             state = state.take(np.flatnonzero(~dead))
         if len(state.masks) > MAX_TRACKS:
-            state = state.take(np.sort(np.argsort(state.age, kind="stable")[:MAX_TRACKS]))
+            newest_first = -np.arange(len(state.masks))
+            state = state.take(np.sort(np.lexsort((newest_first, state.age, state.hidden))[:MAX_TRACKS]))
         self._state = state
         self._confirm(config.min_hits)
 
@@ -191,7 +192,7 @@ class Tracker:
         ):
             eligible = (tracks & free_tracks)[pairs.tracks] & (detections & free_detections)[pairs.detections]
             stage = pairs.where(eligible & (pairs.overlap >= gate))
-            chosen = assign(stage, stage.overlap * found.scores[stage.detections])
+            chosen = assign(stage, stage.overlap - gate)
             rows.append(stage.tracks[chosen])
             picks.append(stage.detections[chosen])
             free_tracks[rows[-1]] = False
