@@ -23,7 +23,7 @@ def keep_large_blocks() -> bool:
         return False
     # 32 MiB is the largest threshold that glibc accepts on a 64-bit machine: a 4K rgb8 image is 24 MiB.
     settings = ((_M_MMAP_THRESHOLD, 32 * _MIB), (_M_TRIM_THRESHOLD, 512 * _MIB), (_M_TOP_PAD, 64 * _MIB))
-    return all([mallopt(option, value) == 1 for option, value in settings])
+    return [mallopt(option, value) for option, value in settings] == [1] * len(settings)
 
 
 def resident_bytes() -> int:

@@ -70,7 +70,7 @@ def camera_model(info: CameraInfo) -> CameraModel:
             raise InputError(f"the calibration's {name} holds NaN or infinity; calibrate the camera again")
     if k[0] <= 0 or k[4] <= 0:
         raise InputError(
-            f"the calibration's focal lengths are {k[0]:g} and {k[4]:g}, expected more than 0: the camera is not calibrated"
+            f"the calibration's focal lengths are {k[0]:g} and {k[4]:g}, expected more than 0: calibrate the camera"
         )
     lengths = _DISTORTION_LENGTHS.get(info.distortion_model)
     if lengths and len(d) not in (0, *lengths):

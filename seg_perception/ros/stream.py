@@ -8,11 +8,11 @@ from threading import Condition
 
 from rclpy.node import Node
 
+from seg_perception.config import PipelineConfig
 from seg_perception.errors import InputError
 from seg_perception.labels import LabelSpace
 from seg_perception.outputs import view
 from seg_perception.pipeline import Networks, Pipeline
-from seg_perception.config import PipelineConfig
 from seg_perception.ros.camera import CameraInput, Received
 from seg_perception.ros.complaints import Complaints
 from seg_perception.ros.parameters import CameraConfig, Parameters
