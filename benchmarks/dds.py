@@ -2,8 +2,7 @@
 settings of this package on and off.
 
 Every case is a publisher process and a subscriber process of its own in an otherwise unused ROS domain; reliability is
-best effort, as cameras have it. The cases take turns, several rounds, so that whatever else the machine does hits all of
-them. Usage: python benchmarks/dds.py [--seconds 5] [--rounds 2] [--json OUT]
+best effort, as cameras have it. The cases take turns, so that whatever else the machine does hits all of them. Usage: python benchmarks/dds.py [--seconds 5] [--rounds 2] [--json OUT]
 """
 
 from __future__ import annotations
@@ -132,15 +131,13 @@ def main() -> None:
             p50, p95 = np.percentile(latencies, (50, 95)).tolist() if latencies else (float("nan"),) * 2
             row = {"rate_hz": rate, "profile": profile, "memory": memory, "sent": sent, "delivered": len(latencies)}
             results.append({**row, "delivery": len(latencies) / sent, "p50_ms": p50, "p95_ms": p95})
-    print(
-        f"{'Hz':>4} {'profile':>8} {'memory':>7} {'delivered':>10} {'p50 ms':>8} {'p95 ms':>8} {'p50, plain = 1':>15}"
-    )
+    print(f"{'Hz':>4} {'profile':>8} {'memory':>7} {'delivered':>10} {'p50 ms':>8} {'p95 ms':>8} {'plain = 1':>10}")
     for row in results:
         plain = next(r for r in results if r["rate_hz"] == row["rate_hz"] and not (r["profile"] or r["memory"]))
         on = {True: "on", False: "off"}
         print(
             f"{row['rate_hz']:4.0f} {on[row['profile']]:>8} {on[row['memory']]:>7} {row['delivery']:10.1%} "
-            f"{row['p50_ms']:8.2f} {row['p95_ms']:8.2f} {row['p50_ms'] / plain['p50_ms']:15.2f}"
+            f"{row['p50_ms']:8.2f} {row['p95_ms']:8.2f} {row['p50_ms'] / plain['p50_ms']:10.2f}"
         )
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 
 from seg_perception.records import Header
@@ -107,6 +108,7 @@ def main() -> None:
     transport.activate()
     for name, way in FILL.items():
         assert np.array_equal(np.frombuffer(way().data, np.uint8), PIXELS.reshape(-1)), name
+    assert serialize_message(ours()) == serialised()
     rclpy.init()
     node = rclpy.create_node("fill")
     publisher = node.create_publisher(Image, "image", 5)
