@@ -2,7 +2,8 @@
 settings of this package on and off.
 
 Every case is a publisher process and a subscriber process of its own in an otherwise unused ROS domain; reliability is
-best effort, as cameras have it. The cases take turns, so that whatever else the machine does hits all of them. Usage: python benchmarks/dds.py [--seconds 5] [--rounds 2] [--json OUT]
+best effort, as cameras have it. The cases take turns, so that whatever else the machine does hits all of them.
+Usage: python benchmarks/dds.py [--seconds 5] [--rounds 2] [--json OUT]
 """
 
 from __future__ import annotations
