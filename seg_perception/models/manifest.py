@@ -57,14 +57,14 @@ class Input:
 class Manifest:
     """One model; make one with :meth:`load` or :meth:`parse`."""
 
+    weights: Weights
+    input: Input
     name: str = option(help="what the model is called in configurations and reports")
     task: Literal["semantic", "instance"] = option(
         help="what the network tells: a class per pixel, or things one by one"
     )
     decoder: Literal["dense_logits", "yolo"] = option(help="how its outputs are read")
     runtime: Literal["onnxruntime", "openvino"] = option(help="what runs it when the configuration says auto")
-    weights: Weights = option(help="the file with the network")
-    input: Input = option(help="what the network wants to see")
     labels: str = option(help="label space of its classes (a shipped name, or a path)")
     outputs: tuple[str, ...] = option((), "names of the outputs the decoder reads, in its order; empty: the graph's")
     classes: tuple[str, ...] = option((), "names in channel order; empty: every class of the label space, by id")

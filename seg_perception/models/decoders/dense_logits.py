@@ -15,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.models.geometry import Axis, View, axis, bilinear
-from seg_perception.types import UNLABELLED, Float32Array, UInt8Array
+from seg_perception.types import UNLABELLED, BoolArray, Float32Array, UInt8Array
 
 _TILE = 32768  # values that argmax compares at a time: 128 kB, a level-2 cache
 _CELLS = 512  # disagreeing cells interpolated at a time, for the same reason
+_PIXELS = 2048  # disagreeing pixels interpolated at a time
+_FEW = 4  # pixels in a cell
 _CONFIDENCE_POINTS = 96  # grid points of the confidence along the shorter side
+_DENSE_FROM = 1 / 3  # part of the pixels in disagreeing cells from which on it is quicker to interpolate all
 _DENSE_ROWS = 16
 
 
@@ -55,44 +58,62 @@ def argmax(logits: Float32Array) -> UInt8Array:
     over pieces that stay in the cache. Where any class is NaN the answer is 255.
     """
     classes, height, width = logits.shape
-    flat = logits.reshape(classes, -1)
-    labels = np.zeros(height * width, np.uint8)
-    size = min(_TILE, labels.size)
-    greater, winner = np.empty(size, np.bool_), np.empty(size, np.uint8)
-    for start in range(0, labels.size, _TILE):
-        piece = flat[:, start : start + _TILE]
-        best, label = piece[0].copy(), labels[start : start + _TILE]
-        over, candidate = greater[: best.size], winner[: best.size]
+    labels = np.zeros((height, width), np.uint8)
+    rows = max(1, _TILE // width)
+    for start in range(0, height, rows):
+        piece, label = logits[:, start : start + rows], labels[start : start + rows]
+        best = piece[0].copy()
+        greater, winner = np.empty(best.shape, np.bool_), np.empty(best.shape, np.uint8)
         for c in range(1, classes):
-            np.greater(piece[c], best, out=over)
+            np.greater(piece[c], best, out=greater)
             np.maximum(best, piece[c], out=best)
             # Classes come in rising order, so the last to take the lead is the largest number.
-            np.multiply(over.view(np.uint8), np.uint8(c), out=candidate)
-            np.maximum(label, candidate, out=label)
+            np.multiply(greater.view(np.uint8), np.uint8(c), out=winner)
+            np.maximum(label, winner, out=label)
         label[np.isnan(best)] = UNLABELLED
-    return labels.reshape(height, width)
+    return labels
 
 
 def upsampled_argmax(logits: Float32Array, rows: Axis, columns: Axis) -> UInt8Array:
     """``argmax(bilinear(logits, rows, columns))`` as ``(len(rows), len(columns))`` uint8."""
-    corners = argmax(logits)
     if rows.identity and columns.identity:
-        return corners
+        return argmax(logits)
+    used = rows.part(0, len(rows))[0], columns.part(0, len(columns))[0]
+    corners = np.zeros(logits.shape[1:], np.uint8)
+    corners[used] = argmax(logits[:, used[0], used[1]])
     cells = np.pad(corners, 1, mode="edge")  # cell (i, j) has the corners [i:i+2, j:j+2]
     upper, lower = cells[:-1], cells[1:]
     mixed = (upper[:, :-1] != upper[:, 1:]) | (lower[:, :-1] != lower[:, 1:]) | (upper[:, :-1] != lower[:, :-1])
     row_pixels, column_pixels = _Pixels(rows), _Pixels(columns)
-    per_cell = np.outer(row_pixels.count, column_pixels.count)
-    mixed &= per_cell > 0
-    pixels = len(rows) * len(columns)
-    if 3 * int(per_cell[mixed].sum()) > pixels:
+    mixed &= (row_pixels.count > 0)[:, None] & (column_pixels.count > 0)
+    undecided = row_pixels.count.astype(np.float32) @ mixed.astype(np.float32) @ column_pixels.count.astype(np.float32)
+    if undecided > _DENSE_FROM * len(rows) * len(columns):
         return _dense(logits, rows, columns)
     labels: UInt8Array = np.take(np.take(cells, columns.cell, axis=1), rows.cell, axis=0)
+    if len(row_pixels.index) * len(column_pixels.index) <= _FEW:
+        _resolve_pixels(logits, np.take(np.take(mixed, columns.cell, axis=1), rows.cell, axis=0), rows, columns, labels)
+        return labels
     where = np.nonzero(mixed)
     for start in range(0, len(where[0]), _CELLS):
         part = slice(start, start + _CELLS)
-        _resolve(logits, where[0][part], where[1][part], row_pixels, column_pixels, labels)
+        _resolve_cells(logits, where[0][part], where[1][part], row_pixels, column_pixels, labels)
     return labels
+
+
+def _resolve_pixels(logits: Float32Array, where: BoolArray, rows: Axis, columns: Axis, labels: UInt8Array) -> None:
+    """Interpolate every class at the pixels ``where``, and write the winners into ``labels``: where a cell holds so
+    few pixels that to ask which classes can win costs more than to interpolate them.
+    """
+    classes, _, width = logits.shape
+    flat = logits.reshape(classes, -1)
+    all_y, all_x = np.nonzero(where)
+    for start in range(0, len(all_y), _PIXELS):
+        y, x = all_y[start : start + _PIXELS], all_x[start : start + _PIXELS]
+        top, bottom, left, right = rows.low[y] * width, rows.high[y] * width, columns.low[x], columns.high[x]
+        wy, wx = rows.weight[y], columns.weight[x]
+        upper = flat.take(top + left, 1, mode="clip") * (1 - wx) + flat.take(top + right, 1, mode="clip") * wx
+        lower = flat.take(bottom + left, 1, mode="clip") * (1 - wx) + flat.take(bottom + right, 1, mode="clip") * wx
+        labels[y, x] = argmax((upper * (1 - wy) + lower * wy)[:, None])[0]
 
 
 class _Pixels:
@@ -111,7 +132,7 @@ class _Pixels:
         self.high = np.minimum(np.arange(cells), along.size - 1)
 
 
-def _resolve(
+def _resolve_cells(
     logits: Float32Array,
     cell_y: NDArray[np.intp],
     cell_x: NDArray[np.intp],
