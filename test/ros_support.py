@@ -1,20 +1,16 @@
-"""What the tests over real DDS share: a domain of one's own, the node in another process, and a robot that sends images
-and listens.
-"""
+"""What the tests over real DDS share: the node in another process, and a robot that sends images and listens."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +20,10 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.parameter import Parameter
+from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -36,24 +33,6 @@ NODE = Path(__file__).with_name("ros_node.py")
 RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-
-
-@pytest.fixture
-def domain() -> Iterator[int]:
-    """A ROS domain that no other test on this machine uses, for as long as the test runs."""
-    # Up to 101 a domain's ports stay below the ephemeral ones.
-    start = os.getpid() % 100
-    for number in (1 + (start + i) % 101 for i in range(101)):
-        lock = (Path(tempfile.gettempdir()) / f"seg_perception_domain_{number}.lock").open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            continue
-        with lock:
-            yield number
-        return
-    pytest.fail("no free ROS domain: 101 tests run at once?")
 
 
 class NodeProcess:
@@ -117,6 +96,9 @@ class Robot:
             self._executor.spin()
 
     def close(self) -> None:
+        """Leave the graph; a second call does nothing."""
+        if not self._context.ok():
+            return
         self._executor.shutdown()
         self._thread.join()
         self.node.destroy_node()
@@ -134,6 +116,8 @@ class Robot:
         """Publish, once the node has subscribed."""
         publisher = self.node.create_publisher(kind, topic, profile)
         self.until(lambda: publisher.get_subscription_count() > 0, f"a subscriber of {topic}")
+        # The node's end of the match may lag behind ours, and a volatile writer does not repeat what was before it.
+        time.sleep(0.3)
         return publisher
 
     def until(self, condition: Callable[[], Any], what: str, timeout: float = 20.0) -> Any:
@@ -167,6 +151,12 @@ class Robot:
         request = ChangeState.Request(transition=Transition(id=number))
         return bool(self.call("/segmentation/change_state", ChangeState, request).success)
 
+    def parameter(self, name: str) -> Any:
+        """A parameter's value, as the node tells it."""
+        request = GetParameters.Request(names=[name])
+        (value,) = self.call("/segmentation/get_parameters", GetParameters, request).values
+        return parameter_value_to_python(value)
+
     def state(self) -> str:
         return str(self.call("/segmentation/get_state", GetState, GetState.Request(), 5.0).current_state.label)
 
@@ -199,39 +189,8 @@ def camera_info(width: int, height: int, focal: float = 500.0) -> CameraInfo:
     return CameraInfo(width=width, height=height, distortion_model="plumb_bob", d=[0.0] * 5, k=k, r=r, p=p)
 
 
-@pytest.fixture
-def robot(domain: int) -> Iterator[Robot]:
-    """A robot in the test's domain."""
-    made = Robot(domain)
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture
-def start(domain: int, tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
-    """Starts the node: ``start(*arguments of ros_node.py, **parameters)``; dots in parameter names are written as
-    ``__``. It is ended with the test.
-    """
-    started: list[NodeProcess] = []
-
-    def begin(*arguments: str, **options: Any) -> NodeProcess:
-        named = {"labels": "cityscapes", "autostart": True, **{k.replace("__", "."): v for k, v in options.items()}}
-        process = NodeProcess(domain, tmp_path / f"node{len(started)}.log", named, arguments)
-        started.append(process)
-        return process
-
-    yield begin
-    for process in started:
-        process.stop()
-        print(process.text())
-
-
 def set_parameters(robot: Robot, atomically: bool = False, **wanted: Any) -> list[Any]:
     """Results of one request to the node."""
-    from rcl_interfaces.srv import SetParameters, SetParametersAtomically
-
     parameters = [Parameter(k.replace("__", "."), value=v).to_parameter_msg() for k, v in wanted.items()]
     if atomically:
         kind: Any = SetParametersAtomically

@@ -73,9 +73,7 @@ def test_every_message_of_ros_own_bags_is_read(data: Path) -> None:
         if folder.name == "wrong_rmw_test":
             continue
         information = yaml.safe_load((folder / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
-        expected = {
-            t["topic_metadata"]["name"]: t["message_count"] for t in information["topics_with_message_count"]
-        }
+        expected = {t["topic_metadata"]["name"]: t["message_count"] for t in information["topics_with_message_count"]}
         with Bag(folder) as bag:
             found = dict.fromkeys(bag.topics, 0)
             last = 0
@@ -135,7 +133,9 @@ def test_the_only_image_topic_is_found(tmp_path: Path) -> None:
 def test_two_image_topics_are_listed(tmp_path: Path) -> None:
     kinds = {IMAGE: records.Image.TYPE, "/rear/image_raw/compressed": records.CompressedImage.TYPE}
     with Bag(write(tmp_path / "two.mcap", kinds, 1)) as bag:
-        with pytest.raises(BagError, match=r"2 image topics, choose one with --topic: /cam/image_raw .*/rear/image_raw"):
+        with pytest.raises(
+            BagError, match=r"2 image topics, choose one with --topic: /cam/image_raw .*/rear/image_raw"
+        ):
             bag.image_topic()
         with pytest.raises(BagError, match=r"has no topic /left; its image topics: /cam"):
             bag.image_topic("/left")

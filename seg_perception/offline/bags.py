@@ -53,11 +53,11 @@ class Part(Protocol):
     """One file of a bag, or a whole folder with its metadata."""
 
     @property
-    def connections(self) -> list[Connection]: ...  # noqa: D102
+    def connections(self) -> list[Connection]: ...
 
-    def messages(self, connections: Collection[Connection]) -> Iterator[tuple[Connection, int, bytes]]: ...  # noqa: D102
+    def messages(self, connections: Collection[Connection]) -> Iterator[tuple[Connection, int, bytes]]: ...
 
-    def close(self) -> None: ...  # noqa: D102
+    def close(self) -> None: ...
 
 
 class Bag:

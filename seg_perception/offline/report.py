@@ -21,9 +21,7 @@ from seg_perception.labels import LabelSpace
 from seg_perception.pipeline import Networks
 
 
-def provenance(
-    bag: Path, topic: str, config: PipelineConfig, labels: LabelSpace, networks: Networks
-) -> dict[str, Any]:
+def provenance(bag: Path, topic: str, config: PipelineConfig, labels: LabelSpace, networks: Networks) -> dict[str, Any]:
     """Everything that the content of the output depends on; no time, no machine, no folder."""
     loaded = [network for network in (networks.semantic, networks.instance) if network is not None]
     return {

@@ -118,7 +118,9 @@ def select(outputs: Sequence[Output], patterns: Sequence[str]) -> tuple[Output, 
 def _size(config: PipelineConfig) -> tuple[int, int] | None:
     width, height = config.output.width, config.output.height
     if bool(width) != bool(height):
-        raise ConfigError(f"output.width {width} and output.height {height}: expected both, or 0 for both (the image's)")
+        raise ConfigError(
+            f"output.width {width} and output.height {height}: expected both, or 0 for both (the image's)"
+        )
     return (width, height) if width else None
 
 
@@ -227,7 +229,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.mcap", help="the bag to write")
     parser.add_argument("--topic", help="the image topic; found where there is only one")
     parser.add_argument("--camera", help="namespace of the topics; the image topic's own")
-    parser.add_argument("--topics", nargs="+", default=[], metavar="NAME", help="outputs, names or patterns ('masks/*')")
+    parser.add_argument(
+        "--topics", nargs="+", default=[], metavar="NAME", help="outputs, names or patterns ('masks/*')"
+    )
     parser.add_argument("--config", type=Path, metavar="YAML", help="a pipeline configuration")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="change it: models.semantic=espnet_camvid"

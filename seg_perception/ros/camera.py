@@ -62,12 +62,14 @@ class CameraInput:
         self.topic = node.resolve_topic_name(f"{name}/image_raw/compressed" if compressed else f"{name}/image_raw")
         self._info_topic = f"{name}/camera_info"
         self._images: Subscription | None = None
+        self._retiring: Subscription | None = None
         self._infos: Subscription | None = None
         self._slot: Received | None = None
         self._publishers: frozenset[tuple[int, ...]] = frozenset()
         self._sequence: int | None = None
         self._info = b""
         self._model: CameraModel | None = None
+        self._last_sent = 0
         self._last_image = 0.0
         self._silent = False
         self._open = False
@@ -82,9 +84,9 @@ class CameraInput:
 
     def close(self) -> None:
         """Unsubscribe; an image that still waits is counted as ``inactive``."""
-        for subscription in (self._images, self._infos):
-            if subscription is not None:
-                self._node.destroy_subscription(subscription)
+        self._retire()
+        self._node.destroy_subscription(self._images)
+        self._node.destroy_subscription(self._infos)
         self._images = self._infos = None
         with self._ready:
             self._open = False
@@ -113,8 +115,10 @@ class CameraInput:
         the last image. Call it about once a second on the executor's thread while open.
         """
         wanted = self._wanted()
+        self._retire()
         if self._images is not None and wanted != self._images.qos_profile.reliability:
-            self._node.destroy_subscription(self._images)
+            # The old subscription goes on until the next look, so that no image falls between the two.
+            self._retiring = self._images
             self._subscribe(wanted)
         silence = time.monotonic() - self._last_image
         if silence > timeout and not self._silent:
@@ -134,17 +138,26 @@ class CameraInput:
             self._publishers, self._sequence = endpoints, None
         return qos.reliability(self._config.reliability, publishers)
 
+    def _retire(self) -> None:
+        if self._retiring is not None:
+            self._node.destroy_subscription(self._retiring)
+        self._retiring = None
+
     def _subscribe(self, reliability: ReliabilityPolicy) -> None:
         profile = qos.image_input(reliability, self._config.depth)
         self._images = self._node.create_subscription(self._type, self.topic, self._on_image, profile, raw=True)
 
     def _on_image(self, data: bytes, info: dict[str, Any]) -> None:
+        sent = info["source_timestamp"]
+        if self._retiring is not None and sent <= self._last_sent:
+            return  # While two subscriptions overlap, every image comes twice.
+        self._last_sent = sent
         self._last_image = time.monotonic()
         if self._silent:
             self._silent = False
             self._node.get_logger().info(f"images arrive on {self.topic}")
         self._count_gap(info["publication_sequence_number"])
-        received = Received(data, info["source_timestamp"])
+        received = Received(data, sent)
         with self._ready:
             self._statistics.received += 1
             if not self._open:  # It was on its way through the executor when the node was deactivated.

@@ -92,7 +92,7 @@ def _play(bag: Bag, chosen: Collection[Topic], options: PlayOptions, say: Callab
 
     played = Played()
     context = rclpy.Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("seg_perception_play", context=context, use_global_arguments=False)
     try:
         publishers = _publishers(node, chosen, options, played)
@@ -119,12 +119,12 @@ def _play(bag: Bag, chosen: Collection[Topic], options: PlayOptions, say: Callab
 
 
 def _publishers(node: Any, chosen: Collection[Topic], options: PlayOptions, played: Played) -> dict[str, Any]:
-    from seg_perception.ros.recorded import message_class, offer
+    from seg_perception.ros.recorded import installed_class, offer
 
     publishers = {}
     for topic in chosen:
         name = options.remap.get(topic.name, topic.name)
-        kind = message_class(topic.type)
+        kind = installed_class(topic.type)
         if kind is None:
             package = topic.type.partition("/")[0]
             played.left_out[name] = f"{topic.type} has no Python support here; install the package {package}"
@@ -149,9 +149,7 @@ def _wait(publishers: Mapping[str, Any], options: PlayOptions, say: Callable[[st
     time.sleep(_SETTLE_SECONDS)
 
 
-def _pass(
-    bag: Bag, publishers: Mapping[str, Any], options: PlayOptions, clock: _Clock | None, played: Played
-) -> None:
+def _pass(bag: Bag, publishers: Mapping[str, Any], options: PlayOptions, clock: _Clock | None, played: Played) -> None:
     """Once through the bag."""
     zero = 0.0
     for message, offset in _window(bag, publishers, options):
@@ -170,14 +168,15 @@ def _window(bag: Bag, publishers: Mapping[str, Any], options: PlayOptions) -> It
     """The messages to play and their seconds since the start of what is played. What was latched before ``start``
     comes first, as a subscriber at that time would have found it.
     """
+    start, duration = round(options.start * NANOSECONDS), round(options.duration * NANOSECONDS)
     first: int | None = None
     for message in bag.messages(set(publishers)):
         first = message.log_time if first is None else first
-        offset = (message.log_time - first) / NANOSECONDS - options.start
-        if options.duration and offset >= options.duration:
+        offset = message.log_time - first - start
+        if duration and offset >= duration:
             return
         if offset >= 0 or _latched(publishers[message.topic]):
-            yield message, max(offset, 0.0)
+            yield message, max(offset, 0) / NANOSECONDS
 
 
 def _latched(publisher: Any) -> bool:

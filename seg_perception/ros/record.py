@@ -57,7 +57,7 @@ def record(
     # Uncompressed, like ros2 bag's own default: compressing must not be what makes a recorder lose messages.
     writer = BagWriter(out, compress=False)
     context = rclpy.Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("seg_perception_record", context=context, use_global_arguments=False)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
@@ -116,9 +116,9 @@ class _Recorder:
                 self._recorded.lost.pop(name, None)
 
     def _begin(self, name: str, types: list[str], publishers: list[Any]) -> None:
-        from seg_perception.ros.recorded import definition_and_hash, message_class, offered, request
+        from seg_perception.ros.recorded import definition_and_hash, installed_class, offered, request
 
-        kind = message_class(types[0]) if len(types) == 1 else None
+        kind = installed_class(types[0]) if len(types) == 1 else None
         if kind is None:
             package = types[0].partition("/")[0]
             why = (

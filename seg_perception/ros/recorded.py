@@ -1,4 +1,4 @@
-"""What the player and the recorder share: message types by name, and the QoS of a bag and of DDS in each other's words."""
+"""What the player and the recorder share: message types by name, and the QoS of bag and DDS in each other's words."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from rosbags.typesys.store import Typestore
 
 from seg_perception.interfaces import definition, type_hash, typestore
 from seg_perception.offline.writer import qos
+from seg_perception.ros.messages import message_class
 
 _LATCHED_KEPT = 1000
 
 
-def message_class(type_name: str) -> Any | None:
-    """The Python class of ``package/msg/Name``; None where its package is not installed."""
-    package, kind, name = type_name.split("/")
+def installed_class(type_name: str) -> Any | None:
+    """The Python class of ``package/msg/Name``; None where this machine has none."""
     try:
-        return getattr(import_module(f"{package}.{kind}"), name)
+        return message_class(type_name)
     except (ImportError, AttributeError):
         return None
 

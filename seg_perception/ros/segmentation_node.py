@@ -62,9 +62,8 @@ class SegmentationNode(ManagedNode):
             for name, camera in self._cameras.items()
         )
         self._labels = labels
-        self.get_logger().info(
-            f"label space '{labels.name}' ({labels.version}, {len(labels)} classes); cameras: {', '.join(self._cameras)}"
-        )
+        what = f"label space '{labels.name}' ({labels.version}, {len(labels)} classes)"
+        self.get_logger().info(f"{what}; cameras: {', '.join(self._cameras)}")
 
     def activate(self) -> None:
         """Latch the label information, subscribe, and start to work."""

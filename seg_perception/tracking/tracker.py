@@ -35,10 +35,12 @@ IndexArray = NDArray[np.intp]
 Float64Array = NDArray[np.float64]
 
 MAX_TRACKS = 1000
-"""Live tracks of one camera; beyond it hidden ones go, the longest unseen first. Keeps the state bounded whatever stamps do."""
+"""Live tracks of one camera; beyond it hidden ones go, the longest unseen first, so that the state stays bounded
+whatever the stamps do.
+"""
 
 MAX_GROWTH = np.log(2.0)
-"""A carried mask at most doubles or halves: beyond that the prediction is a guess."""
+"""An unseen track's size at most doubles or halves: beyond that the prediction is a guess."""
 
 VOTE_MEMORY = 0.95
 """What a class vote still weighs one look later."""
@@ -86,6 +88,13 @@ class _State:
     anchor: Float64Array
     filters: Filters
     masks: list[Mask]
+
+    def position(self) -> Float64Array:
+        """``(N, 4)``: the filters' positions, with growth since the last detection kept within reason."""
+        position = self.filters.position.copy()
+        size, last = position[:, 2:], self.anchor[:, 2:]
+        np.minimum(np.maximum(size, last - MAX_GROWTH, out=size), last + MAX_GROWTH, out=size)
+        return position
 
     def take(self, rows: IndexArray) -> _State:
         return _State(*(_taken(getattr(self, f.name), rows) for f in fields(self)))
@@ -138,34 +147,41 @@ class Tracker:
             state.filters.predict(dt, config.agility)
 
     def _look(self, found: _Detections, stamp: int, config: TrackerConfig) -> None:
-        state = self._state
         rows, picks = self._associate(found, config)
-        state.filters.update(rows, measurements(found.boxes[picks]), config.noise)
-        state.anchor[rows] = state.filters.position[rows]
-        state.box[rows] = found.boxes[picks]
-        state.hits[rows] += 1
-        state.seen[rows] = stamp
-        state.age[rows] = 0.0
-        state.scores[rows] = found.scores[picks]
-        state.votes[rows] *= VOTE_MEMORY
-        state.votes[rows, found.labels[picks]] += np.maximum(found.scores[picks], LEAST_VOTE)
-        for row, pick in zip(rows.tolist(), picks.tolist(), strict=True):
-            state.masks[row] = found.masks[pick]
-        state.hidden[:] = True
-        state.hidden[rows] = False
+        self._continue(rows, found.take(picks), stamp, config.noise)
         fresh = found.scores >= config.high_score
         fresh[picks] = False
         if fresh.any():
-            state = state.joined(_born(found.take(np.flatnonzero(fresh)), stamp, config.noise))
+            self._state = self._state.joined(_born(found.take(np.flatnonzero(fresh)), stamp, config.noise))
+        self._end()
+        self._confirm(config.min_hits)
+
+    def _continue(self, rows: IndexArray, found: _Detections, stamp: int, noise: float) -> None:
+        """Correct the tracks ``rows`` by what they were ``found`` as, row by row; all others are hidden now."""
+        state = self._state
+        state.filters.update(rows, measurements(found.boxes), noise)
+        state.anchor[rows] = state.filters.position[rows]
+        state.box[rows] = found.boxes
+        state.hits[rows] += 1
+        state.seen[rows] = stamp
+        state.age[rows] = 0.0
+        state.scores[rows] = found.scores
+        state.votes[rows] *= VOTE_MEMORY
+        state.votes[rows, found.labels] += np.maximum(found.scores, LEAST_VOTE)
+        state.hidden[:] = True
+        state.hidden[rows] = False
+        for row, mask in zip(rows.tolist(), found.masks, strict=True):
+            state.masks[row] = mask
+
+    def _end(self) -> None:
+        state = self._state
         # A track that was never confirmed does not outlive a miss.
-        dead = state.hidden & (state.ids == 0)
-        if dead.any():
-            state = state.take(np.flatnonzero(~dead))
+        alive = ~state.hidden | (state.ids > 0)
+        if not alive.all():
+            self._state = state = state.take(np.flatnonzero(alive))
         if len(state.masks) > MAX_TRACKS:
             newest_first = -np.arange(len(state.masks))
-            state = state.take(np.sort(np.lexsort((newest_first, state.age, state.hidden))[:MAX_TRACKS]))
-        self._state = state
-        self._confirm(config.min_hits)
+            self._state = state.take(np.sort(np.lexsort((newest_first, state.age, state.hidden))[:MAX_TRACKS]))
 
     def _confirm(self, min_hits: int) -> None:
         state = self._state
@@ -180,11 +196,11 @@ class Tracker:
         """Rows of tracks, and for each the row of its detection."""
         state = self._state
         least = min(config.overlap, config.overlap_low)
-        pairs = self._similar(overlapping(boxes_of(state.filters.position), found.boxes, least), found, config)
+        pairs = self._similar(overlapping(boxes_of(state.position()), found.boxes, least), found, config)
         confirmed = state.ids > 0
         high = found.scores >= config.high_score
         free_tracks, free_detections = np.ones_like(confirmed), np.ones_like(high)
-        rows, picks = [], []
+        rows, picks = [pairs.tracks[:0]], [pairs.detections[:0]]
         for tracks, detections, gate in (
             (confirmed, high, config.overlap),
             (confirmed & ~state.hidden, ~high, config.overlap_low),
@@ -192,11 +208,12 @@ class Tracker:
         ):
             eligible = (tracks & free_tracks)[pairs.tracks] & (detections & free_detections)[pairs.detections]
             stage = pairs.where(eligible & (pairs.overlap >= gate))
-            chosen = assign(stage, stage.overlap - gate)
-            rows.append(stage.tracks[chosen])
-            picks.append(stage.detections[chosen])
-            free_tracks[rows[-1]] = False
-            free_detections[picks[-1]] = False
+            if len(stage):
+                chosen = assign(stage, stage.overlap - gate)
+                rows.append(stage.tracks[chosen])
+                picks.append(stage.detections[chosen])
+                free_tracks[rows[-1]] = False
+                free_detections[picks[-1]] = False
         return np.concatenate(rows), np.concatenate(picks)
 
     def _similar(self, pairs: Pairs, found: _Detections, config: TrackerConfig) -> Pairs:
@@ -218,17 +235,18 @@ class Tracker:
 
     def _tracks(self, size: tuple[int, int], config: TrackerConfig) -> Tracks:
         state = self._state
-        anchor, position = state.anchor.reshape(-1, 2, 2), state.filters.position.reshape(-1, 2, 2)
-        scale = np.exp(np.clip(position[:, 1:] - anchor[:, 1:], -MAX_GROWTH, MAX_GROWTH))
+        anchor, position = state.anchor.reshape(-1, 2, 2), state.position().reshape(-1, 2, 2)
+        scale = np.exp(position[:, 1:] - anchor[:, 1:])
         boxes = (state.box.reshape(-1, 2, 2) - anchor[:, :1]) * scale + position[:, :1]
         boxes = np.clip(boxes, 0.0, np.array(size, np.float64))
         visible = (boxes[:, 1] > boxes[:, 0]).all(axis=1) & ~state.hidden
         masks = [mask if shown else NOTHING for mask, shown in zip(state.masks, visible.tolist(), strict=True)]
         rows = np.flatnonzero(visible & (state.age > 0.0))
-        carried = [state.masks[row] for row in rows.tolist()]
-        places = (rectangles(carried) - anchor[rows, :1]) * scale[rows] + position[rows, :1]
-        for row, mask in zip(rows.tolist(), moved(carried, places, size), strict=True):
-            masks[row] = mask
+        if len(rows):
+            carried = [masks[row] for row in rows.tolist()]
+            places = (rectangles(carried) - anchor[rows, :1]) * scale[rows] + position[rows, :1]
+            for row, mask in zip(rows.tolist(), moved(carried, places, size), strict=True):
+                masks[row] = mask
         return Tracks(
             track_ids=state.ids.copy(),
             boxes=boxes.reshape(-1, 4).astype(np.float32),
