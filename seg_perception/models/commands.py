@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -106,7 +107,7 @@ def _try(manifest: Manifest, runtime: str) -> str:
     return f"fits the manifest; {shapes}; {numbers}; {1e3 * statistics.median(seconds):.0f} ms, f32, {threads}"
 
 
-def _table(rows: list[tuple[str, ...]]) -> str:
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
     """Rows as text, columns aligned."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
