@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -137,7 +138,7 @@ def _camera_info(header: records.Header, width: int, height: int, p2: NDArray[np
 def _tf_static(calibration: dict[str, NDArray[np.float64]]) -> bytes:
     to_camera = calibration["Tr_velo_to_cam"].reshape(3, 4)
     to_rectified = calibration["R0_rect"].reshape(3, 3) @ to_camera
-    types = typestore().types
+    types: dict[str, Any] = typestore().types
     x, y, z, w = Rotation.from_matrix(to_rectified[:, :3]).as_quat().tolist()
     transform = types["geometry_msgs/msg/Transform"](
         translation=types["geometry_msgs/msg/Vector3"](*to_rectified[:, 3].tolist()),
@@ -151,7 +152,7 @@ def _tf_static(calibration: dict[str, NDArray[np.float64]]) -> bytes:
 
 def _cloud(stamp: int, path: Path) -> bytes:
     points = np.ascontiguousarray(np.load(path)["points"], np.float32)
-    types = typestore().types
+    types: dict[str, Any] = typestore().types
     fields = [
         types["sensor_msgs/msg/PointField"](name, 4 * column, 7, 1)  # 7: FLOAT32
         for column, name in enumerate(("x", "y", "z", "intensity"))

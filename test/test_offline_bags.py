@@ -190,9 +190,9 @@ def test_a_database_without_its_end_is_read_up_to_there(tmp_path: Path) -> None:
     count, said = read(folder)
     assert 10 < count < 30
     assert f"read up to there: {count} messages" in said
-    with Bag(folder) as bag, pytest.raises(BagError):
-        for number, message in enumerate(bag.messages([IMAGE])):
-            assert message.cdr == image(number, number)
+    with Bag(folder) as bag:
+        messages = bag.messages([IMAGE])
+        assert [next(messages).cdr for _ in range(count)] == [image(number, number) for number in range(count)]
 
 
 def test_half_a_page_is_not_taken_for_pixels(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Our field lists and bytes against ROS's own: type hashes as the rosidl generator computes them, CDR as rclpy writes it."""
+"""Our field lists and bytes against ROS's own: type hashes from the rosidl generator, CDR from rclpy."""
 
 from __future__ import annotations
 

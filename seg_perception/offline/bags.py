@@ -181,7 +181,7 @@ def _open(path: Path) -> list[Part]:
     metadata = _metadata(path)
     if metadata.get("compression_mode"):
         return [_reader(path)]
-    # Not with the folder reader of rosbags: it passes over topics whose QoS is written differently in metadata and file.
+    # Not with rosbags' folder reader: it passes over topics whose QoS is written differently in metadata and file.
     return [_file(file) for file in _files(path, metadata)]
 
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rosbags.serde import SerdeError
 from tqdm import tqdm
 
+from seg_perception import scenario
 from seg_perception.calibration import camera_model
 from seg_perception.config import PipelineConfig
 from seg_perception.ego import load_ego_mask
-from seg_perception.errors import BagError, ConfigError, InputError, SegPerceptionError
+from seg_perception.errors import BagError, ConfigError, InputError
 from seg_perception.images import decode_compressed, decode_image
 from seg_perception.interfaces import serialised, typestore
 from seg_perception.labels import LabelSpace
@@ -30,8 +30,7 @@ from seg_perception.offline.report import RunReport, as_note, provenance
 from seg_perception.offline.writer import BagWriter, qos
 from seg_perception.outputs import LABEL_INFO_TOPIC, Output, label_info, table, view
 from seg_perception.pipeline import Networks, Pipeline
-from seg_perception.records import CameraInfo, Image, LabelInfo
-from seg_perception.schema import from_mapping, read_yaml, replaced
+from seg_perception.records import NANOSECONDS, CameraInfo, CompressedImage, LabelInfo
 from seg_perception.timing import StageTimes
 from seg_perception.types import CameraModel, Frame
 
@@ -132,11 +131,10 @@ class _Stream:
         self._bag, self._image, self._say = bag, image, say
         self._info = bag.camera_info_topic(image)
         self._model: CameraModel | None = None
-        self._decode = decode_image if image.type == Image.TYPE else decode_compressed
         self._said: set[str] = set()
         self._last_stamp: int | None = None
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[tuple[int, Frame, CameraModel | None, StageTimes]]:
         topics = [topic.name for topic in (self._image, self._info) if topic is not None]
         self._first_calibration()
         messages = self._bag.messages(topics)
@@ -178,15 +176,24 @@ class _Stream:
             self._say_once(f"{self._image.name}: frames carry the stamp of the one before; tracks cannot move")
             return False
         self.report.time_jumps += 1
-        self._say_once(f"{self._image.name}: time goes back by {(last - frame.stamp) / 1e9:.3f} s; tracks start anew")
+        self._say_once(
+            f"{self._image.name}: time goes back by {(last - frame.stamp) / NANOSECONDS:.3f} s; tracks start anew"
+        )
         return True
 
     def _frame(self, message: Message) -> Frame:
         try:
-            content = typestore().deserialize_cdr(message.cdr, self._image.type)
+            content: Any = typestore().deserialize_cdr(message.cdr, self._image.type)
         except SerdeError as error:
             raise InputError(f"the message is damaged ({error})") from error
-        return self._decode(content)
+        if self._image.type == CompressedImage.TYPE:
+            pixels = decode_compressed(content.format, content.data)
+        else:
+            pixels = decode_image(
+                content.height, content.width, content.encoding, content.is_bigendian, content.step, content.data
+            )
+        stamp = content.header.stamp
+        return Frame(stamp.sec * NANOSECONDS + stamp.nanosec, content.header.frame_id, pixels)
 
     def _first_calibration(self) -> None:
         # In many bags the first image comes a moment before the first calibration; the one holds for the other.
@@ -232,41 +239,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--topics", nargs="+", default=[], metavar="NAME", help="outputs, names or patterns ('masks/*')"
     )
-    parser.add_argument("--config", type=Path, metavar="YAML", help="a pipeline configuration")
+    parser.add_argument("--config", type=Path, metavar="YAML", help="a scenario: pipeline or ROS parameter file")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="change it: models.semantic=espnet_camvid"
     )
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Run ``seg_perception run``; returns the exit status: 1 for a failure or a damaged bag."""
-    try:
-        report = run_bag(
-            arguments.bag,
-            arguments.output,
-            _config(arguments),
-            topic=arguments.topic,
-            camera=arguments.camera,
-            outputs=arguments.topics,
-            say=lambda sentence: tqdm.write(sentence, file=sys.stderr),
-            progress=sys.stderr.isatty(),
-        )
-    except SegPerceptionError as error:
-        print(f"run: {error}", file=sys.stderr)
-        return 1
+    """Run ``seg_perception run``; returns the exit status, 1 for a damaged bag."""
+    report = run_bag(
+        arguments.bag,
+        arguments.output,
+        scenario.load(arguments.config, arguments.set),
+        topic=arguments.topic,
+        camera=arguments.camera,
+        outputs=arguments.topics,
+        say=lambda sentence: tqdm.write(sentence, file=sys.stderr),
+        progress=sys.stderr.isatty(),
+    )
     refused = sum(report.refused.values())
     print(f"{arguments.output}: {report.written} of {report.read} frames written, {refused} refused")
     return 1 if report.damage else 0
-
-
-def _config(arguments: argparse.Namespace) -> PipelineConfig:
-    config = PipelineConfig()
-    if arguments.config is not None:
-        config = from_mapping(PipelineConfig, read_yaml(arguments.config), str(arguments.config))
-    changes = {}
-    for text in arguments.set:
-        key, found, value = text.partition("=")
-        if not found:
-            raise ConfigError(f"--set {text}: expected KEY=VALUE")
-        changes[key] = yaml.safe_load(value)
-    return replaced(config, changes, "--set")

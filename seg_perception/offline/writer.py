@@ -41,9 +41,9 @@ def qos(*, reliable: bool = True, latched: bool = False, depth: int = 5) -> Qos:
 class BagWriter:
     """Messages into ``path``, which appears whole when the ``with`` block ends, or not at all when it fails.
 
-    Until then the file is ``path`` with ``.part`` behind it. ``inputs`` are the bags it is made from; ``compress`` packs
-    its chunks with zstd. Raises :class:`BagError` when ``path`` is an input or lies in one, does not end in ``.mcap``,
-    or cannot be written.
+    Until then the file is ``path`` with ``.part`` behind it. ``inputs`` are the bags it is made from; with ``compress``
+    its chunks are packed with zstd. Raises :class:`BagError` when ``path`` is an input or lies in one, does not end in
+    ``.mcap``, or cannot be written.
     """
 
     def __init__(self, path: Path, inputs: Iterable[Path] = (), *, compress: bool = True) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from seg_perception.errors import BagError, SegPerceptionError
+from seg_perception.errors import BagError
 from seg_perception.offline.bags import Bag, Message, Topic
 from seg_perception.records import NANOSECONDS
 
@@ -88,10 +87,11 @@ def _play(bag: Bag, chosen: Collection[Topic], options: PlayOptions, say: Callab
     transport.activate()
     memory.keep_large_blocks()
     import rclpy
+    from rclpy.context import Context
     from rclpy.signals import SignalHandlerOptions
 
     played = Played()
-    context = rclpy.Context()
+    context = Context()
     rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("seg_perception_play", context=context, use_global_arguments=False)
     try:
@@ -245,11 +245,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Run ``seg_perception play``; returns the exit status."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        played = play(arguments.bag, _options(arguments))
-    except SegPerceptionError as error:
-        print(f"play: {error}", file=sys.stderr)
-        return 1
+    played = play(arguments.bag, _options(arguments))
     total = sum(played.counts.values())
     print(f"played {total} messages in {played.seconds:.2f} s, at most {played.late * 1000:.1f} ms late")
     for topic, count in played.counts.items():

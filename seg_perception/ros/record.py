@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seg_perception.errors import BagError, SegPerceptionError
+from seg_perception.errors import BagError
 from seg_perception.offline.writer import BagWriter
 
 _LOOK_SECONDS = 0.1
@@ -51,12 +50,13 @@ def record(
     transport.activate()
     memory.keep_large_blocks()
     import rclpy
+    from rclpy.context import Context
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
     # Uncompressed, like ros2 bag's own default: compressing must not be what makes a recorder lose messages.
     writer = BagWriter(out, compress=False)
-    context = rclpy.Context()
+    context = Context()
     rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("seg_perception_record", context=context, use_global_arguments=False)
     executor = SingleThreadedExecutor(context=context)
@@ -181,13 +181,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Run ``seg_perception record``; returns the exit status."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        if bool(arguments.topics) == arguments.all:
-            raise BagError("record: name the topics, or say --all")
-        recorded = record(arguments.output, arguments.topics, duration=arguments.duration, count=arguments.count)
-    except SegPerceptionError as error:
-        print(f"record: {error}", file=sys.stderr)
-        return 1
+    if bool(arguments.topics) == arguments.all:
+        raise BagError("record what? Name the topics, or say --all")
+    recorded = record(arguments.output, arguments.topics, duration=arguments.duration, count=arguments.count)
     print(f"{arguments.output}: {sum(recorded.counts.values())} messages")
     for topic, count in recorded.counts.items():
         lost = recorded.lost.get(topic)
