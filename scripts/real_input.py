@@ -23,6 +23,7 @@ import numpy as np
 
 from seg_perception.conformance import pixels, stamp_of
 from seg_perception.images import decode_compressed
+from seg_perception.interfaces import typestore
 from seg_perception.labels import LabelSpace
 from seg_perception.offline.bags import Bag
 from seg_perception.rendering import contact_sheet
@@ -35,7 +36,12 @@ FRAMES = 40
 # Cars counted by eye as visible for >= 10 of the 40 frames and >= 40 px high, with their boxes (x0 y0 x1 y1) in the
 # frames where they are easy to tell; between two of these frames a car's box is interpolated.
 CARS_BY_EYE: dict[str, dict[int, tuple[int, int, int, int]]] = {
-    "grey Mercedes at the left": {0: (62, 181, 416, 373), 8: (0, 188, 363, 374), 14: (0, 195, 305, 374), 20: (0, 229, 217, 374)},
+    "grey Mercedes at the left": {
+        0: (62, 181, 416, 373),
+        8: (0, 188, 363, 374),
+        14: (0, 195, 305, 374),
+        20: (0, 229, 217, 374),
+    },
     "grey VW estate, ahead": {0: (554, 190, 702, 312), 20: (555, 190, 725, 333), 39: (541, 189, 762, 366)},
     "black car behind the red truck": {8: (487, 181, 522, 240), 24: (448, 182, 501, 252), 39: (414, 184, 488, 260)},
     "dark red car before it": {0: (500, 168, 541, 214), 20: (476, 167, 527, 222), 39: (450, 165, 520, 234)},
@@ -121,7 +127,7 @@ def messages(bag_path: Path, topic: str) -> Iterator[Any]:
     """The deserialised messages of one topic."""
     with Bag(bag_path) as bag:
         for message in bag.messages([topic]):
-            yield message.value
+            yield typestore().deserialize_cdr(message.cdr, bag.topics[topic].type)
 
 
 def pictures_of(bag_path: Path, out: Path) -> list[int]:
