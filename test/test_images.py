@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -101,6 +101,7 @@ PADDING = st.integers(0, 17)
 
 
 @pytest.mark.parametrize("encoding", PLAIN)
+@settings(deadline=None)
 @given(content=st.data(), padding=PADDING, big=st.booleans())
 def test_plain_encodings(encoding: str, content: st.DataObject, padding: int, big: bool) -> None:
     channels, reference = PLAIN[encoding]
@@ -113,6 +114,7 @@ def test_plain_encodings(encoding: str, content: st.DataObject, padding: int, bi
 
 
 @pytest.mark.parametrize("big", [False, True])
+@settings(deadline=None)
 @given(samples=pixels(2), padding=PADDING)
 def test_mono16_keeps_the_upper_byte_in_either_order(big: bool, samples: Array, padding: int) -> None:
     height, width = samples.shape[:2]
@@ -122,6 +124,7 @@ def test_mono16_keeps_the_upper_byte_in_either_order(big: bool, samples: Array, 
 
 
 @pytest.mark.parametrize("encoding", YUV)
+@settings(deadline=None)
 @given(samples=pixels(2, even=True), padding=PADDING)
 def test_yuv(encoding: str, samples: Array, padding: int) -> None:
     height, width = samples.shape[:2]
@@ -139,6 +142,7 @@ def test_yuv_knows_red_from_blue(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("order", ORDERS)
+@settings(deadline=None)
 @given(samples=pixels(1, least=3), padding=PADDING)
 def test_bayer_is_bilinear(order: str, samples: Array, padding: int) -> None:
     height, width = samples.shape[:2]
@@ -209,6 +213,7 @@ def test_wrong_images_are_refused(height: int, width: int, encoding: str, step: 
     assert "\n" not in str(error.value)
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 2**32 - 1) | st.integers(0, 9),
     st.integers(0, 2**32 - 1) | st.integers(0, 9),
@@ -287,6 +292,7 @@ def test_cut_off_files_are_refused(suffix: str, share: float) -> None:
         decode_compressed("x", content[: int(len(content) * share)])
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.booleans())
 def test_no_cut_goes_unseen(position: int, jpeg: bool) -> None:
     content = encoded(".jpg" if jpeg else ".png", np.zeros((8, 8, 3), np.uint8))
@@ -338,6 +344,7 @@ def test_wrong_files_are_refused(format: str, content: bytes, complaint: str) ->
     assert "\n" not in str(error.value)
 
 
+@settings(deadline=None)
 @given(st.sampled_from([".jpg", ".png"]), st.integers(0, 10**6), st.integers(1, 255))
 def test_a_broken_byte_is_decoded_or_refused(suffix: str, position: int, flip: int) -> None:
     content = bytearray(encoded(suffix, np.full((8, 8, 3), 90, np.uint8)))
