@@ -151,9 +151,15 @@ def _jpeg_size(said: str, content: bytes) -> tuple[int, int]:
 
 
 def _png_size(said: str, content: bytes) -> tuple[int, int]:
-    """Width and height from the header chunk; refuses 16 bits per sample and a file without its last chunk."""
-    if len(content) < 33 or not content.rstrip(b"\0").endswith(b"IEND\xae\x42\x60\x82"):
-        raise InputError(f"{said}: the png is cut off after {len(content)} bytes, expected a closing IEND chunk")
+    """Width and height from the header chunk; refuses 16 bits per sample, and a file whose chunks do not lead to the
+    last one (OpenCV would first reserve whatever a broken chunk says it needs).
+    """
+    at, kind = 8, b""
+    while at + 12 <= len(content) and kind != b"IEND":
+        kind = content[at + 4 : at + 8]
+        at += 12 + int.from_bytes(content[at : at + 4], "big")
+    if kind != b"IEND" or at > len(content) or content[12:16] != b"IHDR":
+        raise InputError(f"{said}: the png is cut off or broken in its {len(content)} bytes, expected IHDR to IEND")
     if content[24] > 8:
         raise InputError(f"{said}: the png has {content[24]} bits per sample, expected 8")
     return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seg_perception import resources
@@ -427,6 +427,7 @@ def test_mappings_with_strangers_are_refused(model: list[str], options: dict[str
     assert str(error.value).startswith(complaint)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(SIZES)), st.sampled_from(sorted(SIZES)), st.randoms(use_true_random=False))
 def test_the_order_of_channels_does_not_matter(source: str, target: str, random: Any) -> None:
     a, b = SPACES[source], SPACES[target]

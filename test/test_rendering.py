@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seg_perception.errors import InputError
@@ -158,6 +158,7 @@ BOX = st.tuples(*[st.floats(-500, 500, width=32)] * 4).map(
 )
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 90),
     st.integers(1, 120),
@@ -191,6 +192,7 @@ def test_shades_are_stable_and_tell_neighbours_apart() -> None:
     assert (shades[:, 2] == shades.max(axis=1)).mean() > 0.8
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), min_size=1, max_size=9), st.integers(1, 12))
 def test_every_picture_is_on_the_sheet(sizes: list[tuple[int, int]], columns: int) -> None:
     pictures = [np.full((h, w, 3), 100 + i, np.uint8) for i, (h, w) in enumerate(sizes)]

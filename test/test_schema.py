@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seg_perception.errors import ConfigError
@@ -110,6 +110,7 @@ ANYTHING = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.one_of(
         ANYTHING, st.fixed_dictionaries({"name": st.text()}, optional=dict.fromkeys(FULL.keys() - {"name"}, ANYTHING))
