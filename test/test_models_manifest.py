@@ -88,7 +88,7 @@ def test_each_mistake_is_one_sentence_that_names_file_and_key(changes: dict[str,
 def test_a_file_that_is_not_yaml_is_named(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text("name: [unclosed")
-    with pytest.raises(ConfigError, match="bad.yaml"):
+    with pytest.raises(ConfigError, match=r"bad\.yaml"):
         Manifest.load(path)
 
 
