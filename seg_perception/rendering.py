@@ -6,6 +6,7 @@ import colorsys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import cycle
 
 import cv2
 import numpy as np
@@ -13,23 +14,26 @@ from numpy.typing import NDArray
 
 from seg_perception.errors import InputError
 from seg_perception.labels import LabelSpace
-from seg_perception.types import PanopticMap, Tracks, UInt8Array
+from seg_perception.types import UNLABELLED, BoolArray, PanopticMap, Tracks, UInt8Array
 
 Colour = tuple[int, int, int]
 
 OPACITY = 0.45
 """Share of the class colour in the overlay; the rest is the image."""
 
-_GOLDEN = 0.618033988749895
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 @dataclass(frozen=True, slots=True)
 class _Instance:
-    """One track that is painted: its shade, its outlines in image pixels, and the upper left corner of its box."""
+    """One painted track: its pixels (``mask`` inside ``window`` of the panoptic map), and in image pixels its outlines
+    and the upper left corner of its box.
+    """
 
     shade: Colour
-    outlines: tuple[NDArray[np.float32], ...]
+    window: tuple[slice, slice]
+    mask: BoolArray
+    outlines: tuple[NDArray[np.float64], ...]
     corner: tuple[float, float]
     tag: str
 
@@ -51,9 +55,12 @@ def overlay(
     """
     height, width = image.shape[:2]
     rows, columns = panoptic.semantic.shape
-    index = panoptic.semantic.copy()
-    palette = labels.colours.copy()
-    instances = tuple(_instances(index, palette, panoptic, tracks, labels, stamp, (width / columns, height / rows)))
+    instances = tuple(_instances(panoptic, tracks, labels, stamp, (width / columns, height / rows)))
+    # An instance's shade is a palette entry above the classes' own, so that instances cost no pass of their own.
+    index, palette = panoptic.semantic.copy(), labels.colours.copy()
+    for entry, instance in zip(cycle(range(len(labels), UNLABELLED)), instances, strict=False):
+        palette[entry] = instance.shade
+        index[instance.window][instance.mask] = entry
     if (rows, columns) != (height, width):
         index = np.asarray(cv2.resize(index, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
     picture = _painted(index, palette)
@@ -88,11 +95,10 @@ def contact_sheet(pictures: Sequence[UInt8Array], columns: int) -> UInt8Array:
 def shade(colour: Colour, track_id: int) -> Colour:
     """The class colour varied by track id: neighbouring ids differ clearly, and one id always looks the same."""
     hue, _, saturation = colorsys.rgb_to_hls(*(channel / 255 for channel in colour))
-    # The golden ratio spreads successive ids evenly, however many there are; the second step decouples lightness.
-    first, second = (track_id * _GOLDEN) % 1.0, (track_id * _GOLDEN * _GOLDEN) % 1.0
-    lightness = 0.42 + 0.28 * second
-    varied = colorsys.hls_to_rgb((hue + 0.16 * (first - 0.5)) % 1.0, lightness, max(saturation, 0.75))
-    red, green, blue = (round(255 * channel) for channel in varied)
+    # Two steps of the plastic number's sequence spread successive ids evenly over hue and lightness together.
+    first, second = (track_id * 0.7548776662466927) % 1.0, (track_id * 0.5698402909980532) % 1.0
+    hue, lightness = (hue + 0.2 * (first - 0.5)) % 1.0, 0.4 + 0.3 * second
+    red, green, blue = (round(255 * c) for c in colorsys.hls_to_rgb(hue, lightness, max(saturation, 0.75)))
     return red, green, blue
 
 
@@ -102,48 +108,39 @@ def _painted(index: UInt8Array, palette: UInt8Array) -> UInt8Array:
 
 
 def _instances(
-    index: UInt8Array,
-    palette: UInt8Array,
-    panoptic: PanopticMap,
-    tracks: Tracks,
-    labels: LabelSpace,
-    stamp: int | None,
-    scale: tuple[float, float],
+    panoptic: PanopticMap, tracks: Tracks, labels: LabelSpace, stamp: int | None, scale: tuple[float, float]
 ) -> Iterator[_Instance]:
-    """Give each painted track a palette entry of its own, above the classes, and write it into ``index``."""
-    painted = np.flatnonzero((tracks.track_ids > 0) & tracks.visible).tolist()
-    own = range(len(labels), 255)
-    for order, i in enumerate(painted):
+    """Every confirmed and visible track; ``scale`` (x, y) leads from the panoptic map's pixels to the image's."""
+    for i in np.flatnonzero((tracks.track_ids > 0) & tracks.visible).tolist():
         track_id, label = int(tracks.track_ids[i]), int(tracks.labels[i])
-        colour = shade(labels.classes[label].colour, track_id)
-        # Masks seldom leave their box; a box moved by a prediction may, so look a bit beyond it.
-        x0, y0, x1, y1 = _grown(tracks.boxes[i], panoptic.semantic.shape)
-        mask = (panoptic.panoptic[y0:y1, x0:x1] == (track_id << 16 | label)).view(np.uint8)
-        outlines: tuple[NDArray[np.float32], ...] = ()
-        if mask.any():
-            entry = own[order % len(own)] if len(own) else label
-            palette[entry] = colour
-            index[y0:y1, x0:x1][mask.view(np.bool_)] = entry
-            found = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
-            outlines = tuple(((c[:, 0] + (x0 + 0.5, y0 + 0.5)) * scale - 0.5).astype(np.float32) for c in found)
+        window = _around(tracks.boxes[i], panoptic.semantic.shape)
+        mask = panoptic.panoptic[window] == (track_id << 16 | label)
+        found = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0] if mask.any() else ()
+        centre = (window[1].start + 0.5, window[0].start + 0.5)
+        # Fewer points draw many times faster, and without the staircase of the pixels.
+        outlines = tuple((cv2.approxPolyDP(line, 0.7, True)[:, 0] + centre) * scale - 0.5 for line in found)
         corner = (float(tracks.boxes[i, 0]) * scale[0], float(tracks.boxes[i, 1]) * scale[1])
         age = 0 if stamp is None else stamp - int(tracks.seen[i])
         ago = f" {age / 1e9:.1f}s ago" if age > 0 else ""
         tag = f"{labels.classes[label].name} #{track_id} {tracks.scores[i]:.2f}{ago}"
-        yield _Instance(colour, outlines, corner, tag)
+        yield _Instance(shade(labels.classes[label].colour, track_id), window, mask, outlines, corner, tag)
 
 
-def _grown(box: NDArray[np.float32], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """The box with a quarter of its size more on each side, inside an image of ``shape``."""
-    x0, y0, x1, y1 = (float(v) for v in box)
-    dx, dy = (x1 - x0) / 4 + 2, (y1 - y0) / 4 + 2
-    left, right = np.clip([x0 - dx, x1 + dx], 0, shape[1]).astype(int).tolist()
-    top, bottom = np.clip([y0 - dy, y1 + dy], 0, shape[0]).astype(int).tolist()
-    return left, top, right, bottom
+def _around(box: NDArray[np.float32], shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Rows and columns of the box and a quarter of its size more on each side: masks seldom leave their box, and one
+    that a prediction moved may.
+    """
+    x0, y0, x1, y1 = box.tolist()
+    return _span(y0, y1, shape[0]), _span(x0, x1, shape[1])
+
+
+def _span(low: float, high: float, most: int) -> slice:
+    more = (high - low) / 4 + 2
+    return slice(int(min(max(low - more, 0), most)), int(min(max(high + more, 0), most)))
 
 
 def _draw_outlines(picture: UInt8Array, instances: Sequence[_Instance]) -> None:
-    thickness = max(1, round(min(picture.shape[:2]) / 400))
+    thickness = max(1, round(min(picture.shape[:2]) / 720))
     for instance in instances:
         light = tuple((channel + 2 * 255) // 3 for channel in instance.shade)
         fixed_point = [np.round(outline * 8).astype(np.int32) for outline in instance.outlines]
@@ -164,6 +161,7 @@ def _draw_tags(picture: UInt8Array, instances: Sequence[_Instance]) -> None:
         y = int(np.clip(instance.corner[1] - h, 0, max(0, height - h)))
         while y + h <= height and any(x < r and left < x + w and y < b and t < y + h for left, t, r, b in taken):
             y += h // 2
+        y = min(y, max(0, height - h))
         taken.append((x, y, x + w, y + h))
         cv2.rectangle(picture, (x, y), (x + w, y + h), instance.shade, cv2.FILLED)
         bright = np.dot(instance.shade, (0.299, 0.587, 0.114)) > 140

@@ -455,3 +455,43 @@ def test_files_are_written_as_documented() -> None:
         assert list(content) == ["name", "description", "classes", "ancestors", "groups"]
         assert all("unlabelled" in group for group in content["groups"].values())
         assert all("cost" in entry for entry in content["classes"])
+
+
+# ---------------------------------------------------------------------------------------------- what is written
+
+
+def rows(header: str) -> list[list[str]]:
+    """The cells of the table in docs/labels.md whose header line starts like this."""
+    text = (Path(__file__).parents[1] / "docs" / "labels.md").read_text(encoding="utf-8")
+    table = text.split(f"\n{header}", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("| ").split("|")] for line in table]
+
+
+def test_the_documented_navigation_space_is_the_real_one() -> None:
+    real = [[c.id, c.name, c.kind, c.priority, c.cost] for c in NAVIGATION.classes]
+    assert [row[:5] for row in rows("| id | class |")] == [[str(cell) for cell in row] for row in real]
+
+
+def test_the_documented_spaces_and_groups_are_the_real_ones() -> None:
+    assert {row[0].strip("`"): int(row[1]) for row in rows("| space |")} == SIZES
+    assert [row[0].strip("`") for row in rows("| group |")] == list(NAVIGATION.groups)
+
+
+def test_the_documented_homeless_are_the_real_ones() -> None:
+    table = rows(r"| from \ to |")
+    order = [row[0] for row in table]
+    assert sorted(order) == sorted(SIZES)
+    for row in table:
+        counts = [len(partial(SPACES[row[0]], SPACES[target])[1]) for target in order]
+        assert [cell if cell != "·" else "0" for cell in row[1:]] == [str(count) for count in counts], row[0]
+
+
+def test_the_documented_example_works(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "labels.md").read_text(encoding="utf-8")
+    path = tmp_path / "warehouse.yaml"
+    path.write_text(text.split("```yaml\n")[1].split("```")[0])
+    space = LabelSpace.load(path)
+    coco = SPACES["coco"]
+    table = remap(coco, names(coco), space)
+    assert names(space)[table[coco.id("truck")]] == "forklift"
+    assert names(space)[table[coco.id("banana")]] == "thing"

@@ -1,8 +1,10 @@
-"""What ``seg_perception models list | info | check`` say: functions that return text."""
+"""``seg_perception models list | info | check``: functions that return text, and the command that prints it."""
 
 from __future__ import annotations
 
+import argparse
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -17,6 +19,31 @@ from seg_perception.models.networks import Engine
 from seg_perception.timing import StageTimes
 
 _RUNS = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line of ``seg_perception models``."""
+    kinds = parser.add_subparsers(dest="kind", metavar="list | info | check", required=True)
+    kinds.add_parser("list", help="every shipped model, and whether its weights are here")
+    one = kinds.add_parser("info", help="one model in full, and the home of each of its classes")
+    one.add_argument("--labels", default="navigation", help="the active label space (a shipped name or a path)")
+    one.add_argument("model", help="a shipped name, or the path of a manifest")
+    kinds.add_parser("check", help="try one model in every runtime").add_argument(
+        "model", help="a shipped name, or the path of a manifest"
+    )
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run ``seg_perception models``; returns the exit status: 1 for a model that does not work here."""
+    works = True
+    if arguments.kind == "list":
+        text = list_models()
+    elif arguments.kind == "info":
+        text = info(arguments.model, arguments.labels)
+    else:
+        text, works = check(arguments.model)
+    print(text)
+    return 0 if works else 1
 
 
 def list_models() -> str:
@@ -106,7 +133,7 @@ def _try(manifest: Manifest, runtime: str) -> str:
     return f"fits the manifest; {shapes}; {numbers}; {1e3 * statistics.median(seconds):.0f} ms, f32, {threads}"
 
 
-def _table(rows: list[tuple[str, ...]]) -> str:
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
     """Rows as text, columns aligned."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -103,6 +103,8 @@ class Manifest:
             raise ConfigError(f"{where}: input: size {list(self.input.size)} must be two positive numbers")
         if self.input.resize == "tiles" and min(self.input.tiles.size) < 1:
             raise ConfigError(f"{where}: input: resize 'tiles' needs tiles: size: [height, width] in image pixels")
+        if self.input.tiles.whole and self.task != "instance":
+            raise ConfigError(f"{where}: input: tiles: 'whole' is for instance networks; a semantic map is its tiles")
         if self.weights.sha256 and not re.fullmatch(r"[0-9a-f]{64}", self.weights.sha256):
             raise ConfigError(f"{where}: weights: sha256 '{self.weights.sha256}' is not 64 lower-case hex digits")
         if self.weights.url and not self.weights.sha256:

@@ -18,10 +18,10 @@ from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from seg_perception.calibration import camera_model
 from seg_perception.errors import InputError
-from seg_perception.images import decode_compressed, decode_image
+from seg_perception.frames import compressed_frame, image_frame
 from seg_perception.ros import qos
-from seg_perception.ros.messages import camera_model
 from seg_perception.ros.parameters import CameraConfig
 from seg_perception.ros.statistics import CameraStatistics
 from seg_perception.types import CameraModel, Frame
@@ -56,7 +56,7 @@ class CameraInput:
         complain: Callable[[str], None],
     ) -> None:
         compressed = config.image_transport == "compressed"
-        self._type, self._decode = (CompressedImage, decode_compressed) if compressed else (Image, decode_image)
+        self._type, self._decode = (CompressedImage, compressed_frame) if compressed else (Image, image_frame)
         self._node, self._config, self._statistics, self._ready = node, config, statistics, ready
         self._complain = complain
         self.topic = node.resolve_topic_name(f"{name}/image_raw/compressed" if compressed else f"{name}/image_raw")
@@ -85,8 +85,8 @@ class CameraInput:
     def close(self) -> None:
         """Unsubscribe; an image that still waits is counted as ``inactive``."""
         self._retire()
-        self._node.destroy_subscription(self._images)
-        self._node.destroy_subscription(self._infos)
+        for subscription in filter(None, (self._images, self._infos)):
+            self._node.destroy_subscription(subscription)
         self._images = self._infos = None
         with self._ready:
             self._open = False
@@ -145,7 +145,8 @@ class CameraInput:
 
     def _subscribe(self, reliability: ReliabilityPolicy) -> None:
         profile = qos.image_input(reliability, self._config.depth)
-        self._images = self._node.create_subscription(self._type, self.topic, self._on_image, profile, raw=True)
+        receive: Any = self._on_image  # rclpy passes the message's info to a callback that takes two arguments.
+        self._images = self._node.create_subscription(self._type, self.topic, receive, profile, raw=True)
 
     def _on_image(self, data: bytes, info: dict[str, Any]) -> None:
         sent = info["source_timestamp"]

@@ -28,7 +28,7 @@ RCLError = rclpy_implementation.RCLError
 N = TypeVar("N", bound="ManagedNode")
 
 
-class ManagedNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
+class ManagedNode(LifecycleNodeMixin, Node):
     """Subclasses do their work in :meth:`configure`, :meth:`activate`, :meth:`deactivate` and :meth:`clean_up`, and
     raise where it cannot be done; each must leave nothing behind when it raises.
 
@@ -39,8 +39,9 @@ class ManagedNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
     def __init__(self, name: str, **options: Any) -> None:
         Node.__init__(self, name, **options)
         LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
-        self._change_state = self._service_change_state.callback
-        self._service_change_state.callback = self._change_state_aside
+        # rclpy awaits a service's callback if it can, though its annotation does not say so.
+        service: Any = self._service_change_state
+        self._change_state, service.callback = service.callback, self._change_state_aside
 
     def configure(self) -> None:
         """Load what is needed."""
@@ -62,7 +63,7 @@ class ManagedNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
     def start(self) -> bool:
         """Configure and activate without a manager; returns whether both succeeded."""
         success = TransitionCallbackReturn.SUCCESS
-        return self.trigger_configure() == success and self.trigger_activate() == success
+        return bool(self.trigger_configure() == success and self.trigger_activate() == success)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Called by rclpy."""
@@ -103,7 +104,9 @@ class ManagedNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         return TransitionCallbackReturn.FAILURE
 
     async def _change_state_aside(self, request: Any, response: Any) -> Any:
-        done = Future(executor=self.executor)
+        executor = self.executor
+        assert executor is not None
+        done = Future(executor=executor)
 
         def change() -> None:
             try:
@@ -114,7 +117,7 @@ class ManagedNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
                 self.get_logger().error(f"transition '{asked}' is not possible from the state '{self.state}'")
                 response.success = False
             done.set_result(response)
-            self.executor.wake()
+            executor.wake()
 
         Thread(target=change, name="transition").start()
         return await done
@@ -126,7 +129,7 @@ def run(make: Callable[[], N], args: Sequence[str] | None, autostart: Callable[[
 
     Signals only set a flag: rclpy's own handlers would take the context away while images are still being published.
     """
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = make()
     except SegPerceptionError as error:

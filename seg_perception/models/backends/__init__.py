@@ -40,12 +40,12 @@ def load(runtime: str, path: Path, *, precision: str, threads: int) -> Backend:
         raise ConfigError(f"runtime '{runtime}' is not available in this version; use {' or '.join(RUNTIMES)}")
     if runtime not in RUNTIMES:
         raise ConfigError(f"there is no runtime '{runtime}'; expected {' or '.join(RUNTIMES)}")
-    module = import_module(f"seg_perception.models.backends.{runtime}_backend")
     try:
-        make = cast("Callable[..., Backend]", module.load)
-        return make(path, precision=precision, threads=resolved_threads(threads))
+        module = import_module(f"seg_perception.models.backends.{runtime}_backend")
     except ImportError as error:
         raise ConfigError(
             f"runtime '{runtime}' is not installed ({error}); run pip install 'seg_perception[{RUNTIMES[runtime]}]' "
             "or choose another runtime"
         ) from error
+    make = cast("Callable[..., Backend]", module.load)
+    return make(path, precision=precision, threads=resolved_threads(threads))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,8 +25,6 @@ class Backend(Protocol):
 
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
-    metadata: Mapping[str, str]
-    """What the file says about itself; keys are the exporter's."""
     version: str
     """The runtime's own version."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class OnnxRuntimeBackend:
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.use_deterministic_compute = True
+        # Threads that wait in a busy loop take the core from tracking, fusion and the other network.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3  # errors only: what matters is raised
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -38,7 +40,6 @@ class OnnxRuntimeBackend:
             raise ModelError(f"weights {path} cannot be loaded by onnxruntime: {_first_line(error)}") from error
         self.inputs = tuple(_info(t) for t in self._session.get_inputs())
         self.outputs = tuple(_info(t) for t in self._session.get_outputs())
-        self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self.version = str(onnxruntime.__version__)
 
     def run(self, batch: Float32Array, outputs: Sequence[str]) -> list[Float32Array]:

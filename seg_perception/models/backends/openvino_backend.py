@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,6 @@ class OpenVinoBackend:
         self._request = compiled.create_infer_request()
         self.inputs = tuple(_info(port) for port in compiled.inputs)
         self.outputs = tuple(_info(port) for port in compiled.outputs)
-        self.metadata: Mapping[str, str] = _metadata(model)
         self.version = str(openvino.__version__)
 
     def run(self, batch: Float32Array, outputs: Sequence[str]) -> list[Float32Array]:
@@ -57,13 +56,6 @@ class OpenVinoBackend:
 def _info(port: Any) -> TensorInfo:
     shape = tuple(d.get_length() if d.is_static else None for d in port.get_partial_shape())
     return TensorInfo(port.get_any_name(), shape, port.get_element_type().to_dtype().name)
-
-
-def _metadata(model: openvino.Model) -> dict[str, str]:
-    # The ONNX front end keeps metadata_props below rt_info["framework"].
-    if not model.has_rt_info("framework"):
-        return {}
-    return {key: str(value.value) for key, value in model.get_rt_info(["framework"]).value.items()}
 
 
 def _cause(error: RuntimeError) -> str:
