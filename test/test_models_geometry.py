@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -71,7 +73,7 @@ def test_tiles_share_at_least_the_overlap_and_the_whole_image_comes_last() -> No
     spec = Input(name="x", size=(320, 320), resize="tiles", tiles=Tiles((448, 448), 0.4, whole=True))
     shown = views(spec, 375, 1242)
     assert len(shown) == 5
-    for left, right in zip(shown[:3], shown[1:4], strict=True):
+    for left, right in pairwise(shown[:4]):
         assert left.x.start + left.x.length - right.x.start >= 0.4 * 448 - 1
     assert shown[0].x.start == 0
     assert shown[3].x.start + shown[3].x.length == 1242

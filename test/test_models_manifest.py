@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from seg_perception import resources
 from seg_perception.errors import ConfigError
@@ -88,7 +89,7 @@ def test_each_mistake_is_one_sentence_that_names_file_and_key(changes: dict[str,
 def test_a_file_that_is_not_yaml_is_named(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text("name: [unclosed")
-    with pytest.raises(ConfigError, match="bad.yaml"):
+    with pytest.raises(ConfigError, match=r"bad\.yaml"):
         Manifest.load(path)
 
 
@@ -112,3 +113,10 @@ def test_normalisation_is_what_it_says() -> None:
     expected = (np.arange(256) / 255 - np.array([[0.5], [0.4], [0.3]])) / np.array([[0.2], [0.3], [0.4]])
     np.testing.assert_allclose(manifest.normalisation(), expected, rtol=1e-6, atol=1e-6)
     assert manifest.normalisation().dtype == np.float32
+
+
+def test_the_worked_example_of_the_documentation_is_a_manifest() -> None:
+    page = (resources.share() / "docs" / "models.md").read_text(encoding="utf-8")
+    example = yaml.safe_load(page.split("```yaml")[1].split("```")[0])
+    manifest = Manifest.parse(example, where="docs/models.md", folder=Path())
+    assert len(manifest.channels()) == 4
