@@ -12,7 +12,7 @@ import yaml
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 from rosbags.interfaces import QosDurability, QosReliability
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from seg_perception import records
 from seg_perception.errors import BagError
@@ -99,6 +99,24 @@ def test_a_split_bag_without_metadata_is_read_in_order(data: Path, tmp_path: Pat
         (tmp_path / storage / f"multiple_files_2.{suffix}").rename(tmp_path / storage / f"multiple_files_10.{suffix}")
         with Bag(tmp_path / storage) as bag:
             assert [message.log_time for message in bag.messages(list(bag.topics))] == times
+
+
+@pytest.mark.parametrize("mode", [CompressionMode.MESSAGE, CompressionMode.FILE])
+def test_a_bag_that_ros2_bag_compressed_is_read(tmp_path: Path, mode: CompressionMode) -> None:
+    writer = Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.SQLITE3)
+    writer.set_compression(mode, CompressionFormat.ZSTD)
+    with writer:
+        connection = writer.add_connection(IMAGE, records.Image.TYPE, typestore=typestore())
+        for number in range(4):
+            writer.write(connection, 1000 * number, image(number, number))
+    with Bag(tmp_path / "bag") as bag:
+        assert [message.cdr for message in bag.messages([IMAGE])] == [image(number, number) for number in range(4)]
+
+
+def test_a_topic_that_is_not_there_is_said(tmp_path: Path) -> None:
+    path = write(tmp_path / "one.mcap", {IMAGE: records.Image.TYPE}, 1)
+    with Bag(path) as bag, pytest.raises(BagError, match=r"has no topic /left; its topics: /cam/image_raw"):
+        next(bag.messages(["/left"]))
 
 
 def test_another_serialisation_is_refused(data: Path) -> None:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
 import yaml
-from rosbags.interfaces import Connection, MessageDefinitionFormat, Qos
+from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import Reader
 
 from seg_perception.errors import BagError
@@ -29,16 +29,12 @@ _NO_BAG = "is not a bag; expected a file that ends in .mcap or .db3, or a folder
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic of a bag: its type, how many messages the bag announces, the QoS its publishers offered, and the full
-    text of its definition (empty where the bag carries none).
-    """
+    """One topic of a bag: its type, how many messages the bag announces, and the QoS its publishers offered."""
 
     name: str
     type: str
     count: int
     profiles: tuple[Qos, ...]
-    definition: str
-    digest: str
 
 
 class Message(NamedTuple):
@@ -88,8 +84,12 @@ class Bag:
     def messages(self, topics: Collection[str]) -> Iterator[Message]:
         """The messages of ``topics`` in the order in which they were recorded, read as they are asked for.
 
-        Raises :class:`BagError` at the place where the bag turns out to be damaged, after every message before it.
+        Raises :class:`BagError` for a topic that the bag has not, and at the place where it turns out to be damaged,
+        after every message before it.
         """
+        unknown = sorted(set(topics) - set(self.topics))
+        if unknown:
+            raise BagError(f"{self.path}: has no topic {unknown[0]}; its topics: {_names(self.topics.values())}")
         read: Counter[str] = Counter()
         for part in self._parts:
             wanted = [connection for connection in part.connections if connection.topic in topics]
@@ -160,15 +160,12 @@ def _topics(parts: list[Part]) -> dict[str, Topic]:
     topics: dict[str, Topic] = {}
     for connection in (c for part in parts for c in part.connections):
         known = topics.get(connection.topic)
-        text = connection.msgdef.data if connection.msgdef.format == MessageDefinitionFormat.MSG else ""
         profiles = tuple(getattr(connection.ext, "offered_qos_profiles", ()))
         topics[connection.topic] = Topic(
             connection.topic,
             connection.msgtype,
             connection.msgcount + (known.count if known else 0),
             profiles or (known.profiles if known else ()),
-            text or (known.definition if known else ""),
-            connection.digest or (known.digest if known else ""),
         )
     return topics
 
@@ -179,7 +176,7 @@ def _open(path: Path) -> list[Part]:
     if path.is_file():
         return [_file(path)]
     metadata = _metadata(path)
-    if metadata.get("compression_mode"):
+    if str(metadata.get("compression_mode", "")).lower() in ("file", "message"):
         return [_reader(path)]
     # Not with rosbags' folder reader: it passes over topics whose QoS is written differently in metadata and file.
     return [_file(file) for file in _files(path, metadata)]

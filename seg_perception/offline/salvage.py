@@ -94,7 +94,9 @@ def _sqlite_rows(path: Path) -> Iterator[Row]:
     # With a write-ahead log beside it the log's rows belong to the bag; without one nobody else touches the file.
     unclosed = path.with_name(f"{path.name}-wal").exists()
     mode = "mode=ro" if unclosed else "mode=ro&immutable=1"
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True)) as database:
+    address = f"{path.resolve().as_uri()}?{mode}"
+    # One thread at a time, but not always the same: the player reads ahead.
+    with closing(sqlite3.connect(address, uri=True, check_same_thread=False)) as database:
         # Otherwise SQLite refuses every row of a file that is shorter than its header says.
         database.execute("PRAGMA writable_schema=ON")
         columns = {row[1] for row in database.execute("PRAGMA table_info(topics)")}

@@ -10,6 +10,7 @@ import argparse
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -170,13 +171,22 @@ def _window(bag: Bag, publishers: Mapping[str, Any], options: PlayOptions) -> It
     """
     start, duration = round(options.start * NANOSECONDS), round(options.duration * NANOSECONDS)
     first: int | None = None
-    for message in bag.messages(set(publishers)):
+    for message in _read_ahead(bag.messages(set(publishers))):
         first = message.log_time if first is None else first
         offset = message.log_time - first - start
         if duration and offset >= duration:
             return
         if offset >= 0 or _latched(publishers[message.topic]):
             yield message, max(offset, 0) / NANOSECONDS
+
+
+def _read_ahead(messages: Iterator[Message]) -> Iterator[Message]:
+    """The next message is read, and its chunk unpacked, while the one before waits for its time."""
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        following = reader.submit(next, messages, None)
+        while (message := following.result()) is not None:
+            following = reader.submit(next, messages, None)
+            yield message
 
 
 def _latched(publisher: Any) -> bool:

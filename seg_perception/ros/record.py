@@ -74,11 +74,12 @@ def record(
     except KeyboardInterrupt:
         pass
     finally:
-        # Whatever ended it: what was recorded so far is a whole bag.
-        writer.close()
-        executor.remove_node(node)
-        node.destroy_node()
-        rclpy.shutdown(context=context)
+        try:
+            executor.remove_node(node)
+            node.destroy_node()
+            rclpy.shutdown(context=context)
+        finally:
+            writer.close()  # whatever ended it: what was recorded so far is a whole bag
     return recorder.result(wanted)
 
 
