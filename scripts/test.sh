@@ -2,7 +2,7 @@
 # Everything that must hold before a change lands, on a fresh machine: style, types, and the tests, on the newest
 # libraries with ROS 2 and on those of an older robot without.
 #
-#   scripts/test.sh [PYTEST ARGUMENTS]
+#   scripts/test.sh [PYTEST OPTIONS]
 #
 # Real data in ../shared/data (or $SEG_PERCEPTION_DATA) is used where it is; without it those tests are skipped.
 set -euo pipefail
@@ -28,7 +28,8 @@ if [[ ! -f .venv-numpy1/made_from || $(<.venv-numpy1/made_from) != "$state" ]]; 
     printf '%s\n' "$state" >.venv-numpy1/made_from
 fi
 say "tests of the core on numpy 1.26 and OpenCV 4.6"
-mapfile -t core < <(grep -LE '^ *(from|import) (rclpy|rosbags|mcap|seg_perception\.(ros|offline))' test/test_*.py)
+needs_more="^ *(from|import) (rclpy|rosbags|mcap|[a-z]+_msgs|ros_[a-z]+|seg_perception\.(ros|offline|interfaces))"
+mapfile -t core < <(grep -LE "$needs_more" test/test_*.py)
 .venv-numpy1/bin/python -m pytest -n 2 --dist loadfile "${core[@]}" "$@"
 
 say "all tests"

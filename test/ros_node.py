@@ -7,6 +7,7 @@ one thing where the red channel says person.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -57,7 +58,10 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=0.0, help="that the semantic network takes")
     parser.add_argument("--load", type=float, default=0.0, help="seconds that loading takes")
     parser.add_argument("--weights", type=Path, help="loading fails while this file is missing")
+    parser.add_argument("--without", help="a package that is made not importable")
     options, ros = parser.parse_known_args()
+    if options.without:
+        sys.modules[options.without] = None
 
     def load(config, labels):
         time.sleep(options.load)

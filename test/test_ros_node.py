@@ -383,3 +383,13 @@ def test_diagnostics_say_what_a_person_asks_for(start, robot):
     assert float(own["memory_mb"]) > 20
     assert own["dds_profile"].endswith("fastdds.xml")
     assert len(heard) == int(numbers["published"])
+
+
+def test_without_vision_msgs_two_outputs_are_off_and_the_rest_goes_on(start, robot):
+    node = start("--without", "vision_msgs", cameras="[front, rear]")
+    heard = robot.hear("/front/semantic/image_raw", Image, connect=True)
+    robot.publisher("/front/image_raw", Image).publish(image(SECOND, ROAD))
+    robot.until(lambda: heard, "a mask")
+    assert node.said("vision_msgs is not installed, so detections and semantic/label_info are off") == 1
+    assert robot.node.count_publishers("/front/detections") == 0
+    assert robot.diagnostics("front")["failed_outputs"] == "0"

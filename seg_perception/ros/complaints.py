@@ -1,4 +1,4 @@
-"""Trouble that repeats is told once and counted."""
+"""Trouble that repeats is told once; how often it happened is in the statistics."""
 
 from __future__ import annotations
 
@@ -22,4 +22,4 @@ class Complaints:
         # The bound keeps a stream of ever-new nonsense (a random encoding in every image) from filling log and memory.
         if kind not in self._told and len(self._told) < _MOST_KINDS:
             self._told.add(kind)
-            self._logger.warning(f"{sentence} (said once; counted in /diagnostics)")
+            self._logger.warning(f"{sentence} (said once)")

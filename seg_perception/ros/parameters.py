@@ -14,6 +14,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from seg_perception.config import PipelineConfig
 from seg_perception.errors import ConfigError
 from seg_perception.schema import Option, flatten, option, replaced
 
@@ -108,16 +109,27 @@ def _descriptor(value: Any, opt: Option) -> ParameterDescriptor:
     return descriptor
 
 
-def markdown(config: Any, prefix: str = "") -> Iterator[str]:
-    """The rows of a table of a configuration's parameters, for the documentation."""
-    yield "| parameter | default | range | live | what it is |"
-    yield "|---|---|---|---|---|"
-    for name, _, value, opt in flatten(config, prefix):
-        limits = ", ".join(opt.choices) if opt.choices else _limits(opt)
-        yield f"| `{name}` | `{_to_ros(value)}` | {limits} | {'yes' if opt.live else 'no'} | {opt.help} |"
+def reference() -> Iterator[str]:
+    """The tables of all parameters in docs/ros.md, line by line."""
+    sections: list[tuple[str, str, Any]] = [
+        ("The node", "", NodeConfig()),
+        ("Each camera", "<cam>.", CameraConfig()),
+        ("The pipeline", "", PipelineConfig()),
+    ]
+    for title, prefix, config in sections:
+        yield f"### {title}"
+        yield "| parameter | default | allowed | live | what it is |"
+        yield "|---|---|---|---|---|"
+        for name, _, value, opt in flatten(config, prefix):
+            default = ", ".join(value) if isinstance(value, tuple) else value
+            yield f"| `{name}` | {default} | {_allowed(opt)} | {'yes' if opt.live else 'no'} | {opt.help} |"
 
 
-def _limits(opt: Option) -> str:
-    if opt.ge is None and opt.le is None:
-        return ""
+def _allowed(opt: Option) -> str:
+    if opt.choices or (opt.ge is None and opt.le is None):
+        return ", ".join(opt.choices)
     return f"{'-∞' if opt.ge is None else f'{opt.ge:g}'} .. {'∞' if opt.le is None else f'{opt.le:g}'}"
+
+
+if __name__ == "__main__":
+    print("\n".join(reference()))

@@ -27,17 +27,19 @@ class CameraPublishers:
 
     def __init__(self, node: Node, name: str, labels: LabelSpace, complain: Callable[[str], None]) -> None:
         self._node, self._name, self._complain = node, name, complain
+        self._missing: dict[str, list[str]] = {}
         rows = [(output, self._create(output.type, output.topic, qos.output())) for output in outputs.table(labels)]
         self._outputs: list[tuple[Output, Publisher]] = [(output, publisher) for output, publisher in rows if publisher]
         self._label_info = self._create(records.LabelInfo.TYPE, outputs.LABEL_INFO_TOPIC, qos.latched())
+        for package, topics in self._missing.items():
+            apt = f"ros-{os.environ.get('ROS_DISTRO', '<distro>')}-{package.replace('_', '-')}"
+            complain(f"{package} is not installed, so {' and '.join(topics)} are off; on a robot: apt install {apt}")
 
     def _create(self, type_name: str, topic: str, profile: QoSProfile) -> Publisher | None:
         try:
             kind = message_class(type_name)
         except ImportError:
-            package = type_name.split("/")[0]
-            apt = f"ros-{os.environ.get('ROS_DISTRO', '<distro>')}-{package.replace('_', '-')}"
-            self._complain(f"{package} is not installed, so {self._name}/{topic} is off; on a robot: apt install {apt}")
+            self._missing.setdefault(type_name.split("/")[0], []).append(topic)
             return None
         # Every event handler is one more thing that the executor waits for at each image: two dozen publishers with
         # rclpy's default handlers triple the cost of a wake-up.

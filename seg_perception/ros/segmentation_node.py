@@ -15,6 +15,7 @@ from seg_perception.errors import ConfigError
 from seg_perception.labels import LabelSpace
 from seg_perception.pipeline import Networks, Pipeline
 from seg_perception.ros import memory, transport
+from seg_perception.ros.complaints import Complaints
 from seg_perception.ros.diagnostics import Diagnostics
 from seg_perception.ros.lifecycle import ManagedNode, run
 from seg_perception.ros.parameters import CameraConfig, NodeConfig, Parameters
@@ -57,8 +58,9 @@ class SegmentationNode(ManagedNode):
         labels, ego_mask = LabelSpace.load(config.labels), load_ego_mask(config.ego_mask)
         networks = self._load(config, labels)
         Pipeline(networks, labels, config)(_WARM_UP)
+        ready, complain = self._ready, Complaints(self.get_logger())
         self._streams = tuple(
-            CameraStream(self, name, camera.value, networks, labels, self._pipeline, ego_mask, self._ready)
+            CameraStream(self, name, camera.value, networks, labels, self._pipeline, ego_mask, ready, complain)
             for name, camera in self._cameras.items()
         )
         self._labels = labels

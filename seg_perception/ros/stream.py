@@ -24,7 +24,7 @@ from seg_perception.types import BoolArray
 class CameraStream:
     """Everything of camera ``name``: its input, pipeline, publishers and statistics.
 
-    ``ready`` is the condition that the worker of all cameras waits for.
+    ``ready`` is the condition that the worker of all cameras waits for; ``complain`` tells the user of trouble once.
     """
 
     def __init__(
@@ -37,14 +37,15 @@ class CameraStream:
         parameters: Parameters[PipelineConfig],
         ego_mask: BoolArray | None,
         ready: Condition,
+        complain: Complaints,
     ) -> None:
         self.name = name
         self.statistics = CameraStatistics()
         self._logger, self._labels, self._parameters = node.get_logger(), labels, parameters
-        self._complain = Complaints(self._logger)
+        self._complain = complain
         self._pipeline = Pipeline(networks, labels, parameters.value, ego_mask)
-        self.publishers = CameraPublishers(node, name, labels, self._complain)
-        self.input = CameraInput(node, name, camera, self.statistics, ready, self._complain)
+        self.publishers = CameraPublishers(node, name, labels, complain)
+        self.input = CameraInput(node, name, camera, self.statistics, ready, complain)
         self._last_stamp: int | None = None
 
     def process(self, received: Received) -> None:
