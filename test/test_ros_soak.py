@@ -26,12 +26,10 @@ def test_a_minute_at_30_hz_with_a_network_of_100_ms(start, robot):
             warm = node.resident_bytes()
     numbers = robot.diagnostics()
     counted = {key: int(value) for key, value in numbers.items() if key.startswith("dropped.")}
-    print(numbers, counted)
     assert int(numbers["received"]) + int(numbers["lost_before_node"]) == sent
     assert int(numbers["published"]) + sum(counted.values()) == int(numbers["received"])
     assert {reason for reason, count in counted.items() if count} == {"dropped.replaced"}
     assert len(heard) == int(numbers["published"])
     assert len(heard) > 0
     growth = node.resident_bytes() - warm
-    print("growth MB", growth / 1e6)
     assert growth <= 10e6

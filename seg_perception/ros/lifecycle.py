@@ -133,7 +133,7 @@ def run(make: Callable[[], N], args: Sequence[str] | None, autostart: Callable[[
     try:
         node = make()
     except SegPerceptionError as error:
-        print(f"segmentation: {error}", file=sys.stderr)
+        print(error, file=sys.stderr)
         rclpy.shutdown()
         return 1
     stop = Event()
