@@ -55,10 +55,12 @@ OPTIONAL = (
     Package(
         "onnxruntime",
         ("onnxruntime", "onnxruntime-gpu"),
-        "models with that runtime do not run",
+        "a model that names it needs models.runtime: openvino",
         "pip install onnxruntime",
     ),
-    Package("openvino", ("openvino",), "models with that runtime do not run", "pip install openvino"),
+    Package(
+        "openvino", ("openvino",), "a model that names it needs models.runtime: onnxruntime", "pip install openvino"
+    ),
     Package("rosbags", ("rosbags",), "no `run`, `play`, `record`", "pip install rosbags"),
     Package("mcap", ("mcap",), "no `run`, `record`", "pip install mcap"),
     Package("tqdm", ("tqdm",), "no `run`", "pip install tqdm"),
