@@ -51,16 +51,19 @@ class Package:
     remedy: str
 
 
-def _pip(extra: str) -> str:
-    return f"pip install 'seg_perception[{extra}]'"
-
-
 OPTIONAL = (
-    Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "models with that runtime do not run", _pip("onnx")),
-    Package("openvino", ("openvino",), "models with that runtime do not run", _pip("openvino")),
-    Package("rosbags", ("rosbags",), "no `run`, `play`, `record`", _pip("offline")),
-    Package("mcap", ("mcap",), "no `run`, `record`", _pip("offline")),
-    Package("tqdm", ("tqdm",), "no `run`", _pip("offline")),
+    Package(
+        "onnxruntime",
+        ("onnxruntime", "onnxruntime-gpu"),
+        "a model that names it needs models.runtime: openvino",
+        "pip install onnxruntime",
+    ),
+    Package(
+        "openvino", ("openvino",), "a model that names it needs models.runtime: onnxruntime", "pip install openvino"
+    ),
+    Package("rosbags", ("rosbags",), "no `run`, `play`, `record`", "pip install rosbags"),
+    Package("mcap", ("mcap",), "no `run`, `record`", "pip install mcap"),
+    Package("tqdm", ("tqdm",), "no `run`", "pip install tqdm"),
     Package(
         "vision_msgs",
         (),
@@ -73,7 +76,7 @@ OPTIONAL = (
         "no launch files; `seg_perception node` starts the node",
         "apt install ros-$ROS_DISTRO-ros-base",
     ),
-    Package("pycocotools", ("pycocotools",), "no COCO run-length masks", _pip("eval")),
+    Package("pycocotools", ("pycocotools",), "nothing yet: evaluation will use it", "pip install pycocotools"),
     Package("cv_bridge", (), "nothing: the usual encodings need none", "apt install ros-$ROS_DISTRO-cv-bridge"),
     Package(
         "tf2_ros",
@@ -81,9 +84,9 @@ OPTIONAL = (
         "nothing yet: projection will look transforms up with it",
         "apt install ros-$ROS_DISTRO-tf2-ros-py",
     ),
-    Package("torch", ("torch",), "nothing yet: there is no torch runtime so far", _pip("torch")),
+    Package("torch", ("torch",), "nothing yet: there is no torch runtime so far", "pip install torch torchvision"),
     Package("tensorrt", ("tensorrt",), "nothing yet: there is no TensorRT runtime so far", "NVIDIA's packages"),
-    Package("open3d", ("open3d",), "nothing yet: 3D filtering and viewing will use it", _pip("open3d")),
+    Package("open3d", ("open3d",), "nothing yet: 3D filtering and viewing will use it", "pip install open3d"),
     Package("ray", ("ray",), "nothing yet: many bags at once will use it", "pip install ray"),
 )
 
@@ -101,7 +104,7 @@ PROFILE_SEGMENT = 64 << 20
 def remedy(module: str) -> str | None:
     """How to get an absent module; None for one that this package does not use."""
     if module == "rclpy":
-        return f"source /opt/ros/<distro>/setup.bash, or on CPython 3.11: {_pip('ros')}"
+        return "source /opt/ros/<distro>/setup.bash; on a machine without ROS: scripts/setup_env.sh"
     return next((package.remedy for package in OPTIONAL if package.module == module), None)
 
 
@@ -384,7 +387,7 @@ def weights() -> Iterator[Finding]:
 def roads(node: bool) -> Iterator[Finding]:
     """Whether frames can come in and a network can see them."""
     if not any(util.find_spec(runtime) for runtime in ("onnxruntime", "openvino")):
-        yield Finding(Level.BAD, "runtime", f"neither onnxruntime nor openvino is installed; {_pip('onnx')}")
+        yield Finding(Level.BAD, "runtime", "neither onnxruntime nor openvino is installed; pip install onnxruntime")
     if not node and util.find_spec("rosbags") is None:
         yield Finding(Level.BAD, "input", "neither rclpy (the node) nor rosbags (offline) is usable; see above")
 
