@@ -30,6 +30,7 @@ COMMANDS = {
     "run": Room("seg_perception.offline.run", "take every frame of a bag through the pipeline, without DDS"),
     "play": Room("seg_perception.ros.play", "publish a bag's messages to DDS"),
     "record": Room("seg_perception.ros.record", "write topics into a bag, with their receive times"),
+    "listen": Room("seg_perception.ros.listener", "subscribe as a planner does, and check every message"),
     "node": NODE,
     "doctor": Room("seg_perception.doctor", "what is right and wrong on this machine"),
 }

@@ -23,6 +23,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from seg_perception.conformance import REQUIRED, stamp_of, violations
+from seg_perception.ros import memory, transport
 
 try:  # On a robot vision_msgs comes from apt; without it those two topics do not exist.
     from vision_msgs.msg import Detection2DArray, LabelInfo
@@ -48,7 +49,7 @@ class Heard:
     diagnostics: dict[str, str] = field(default_factory=dict)
 
 
-class PlannerListener(Node):  # type: ignore[misc]
+class PlannerListener(Node):
     """Subscribes to camera ``camera``'s outputs; ``heard`` is what came of it."""
 
     def __init__(self, camera: str, compressed_input: bool) -> None:
@@ -77,7 +78,8 @@ class PlannerListener(Node):  # type: ignore[misc]
             (CompressedImage, "image_raw/compressed") if compressed_input else (Image, "image_raw")
         )
         # The image itself is not decoded: only its header and the time at which it was sent are wanted.
-        self.create_subscription(source[0], f"{camera}/{source[1]}", self._on_image, reliable, raw=True)
+        on_image: Any = self._on_image  # rclpy passes the message's info to a callback that takes two arguments.
+        self.create_subscription(source[0], f"{camera}/{source[1]}", on_image, reliable, raw=True)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable)
 
     def _on_image(self, data: bytes, info: dict[str, Any]) -> None:
@@ -152,6 +154,8 @@ def listen(camera: str, *, compressed_input: bool, idle: float, timeout: float) 
     """Listen until nothing came for ``idle`` seconds after the first message, or for ``timeout`` seconds in all;
     returns the summary.
     """
+    memory.keep_large_blocks()
+    transport.activate()
     rclpy.init()
     node = PlannerListener(camera, compressed_input)
     started = time.monotonic()

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from seg_perception.types import Perception
-
 DROP_REASONS = ("replaced", "bad_image", "error", "inactive")
 """Why a received image was not answered: a newer one came first; it could not be decoded or does not fit; the pipeline
 failed; the node was deactivated before its turn came.
@@ -44,15 +42,17 @@ class CameraStatistics:
     _stamp: int = 0
     _instance_stamp: int | None = None
 
-    def answered(self, result: Perception, latency: float) -> None:
-        """One frame was published, ``latency`` seconds after its source sent the image."""
+    def answered(self, stamp: int, stages: Mapping[str, float], latency: float) -> None:
+        """The frame of ``stamp`` was published, ``latency`` seconds after its source sent the image; ``stages`` are the
+        seconds that each stage took.
+        """
         self.published += 1
         self._latencies.append(latency)
-        for stage, seconds in result.seconds.items():
+        for stage, seconds in stages.items():
             self._stages.setdefault(stage, deque(maxlen=_WINDOW)).append(seconds)
-        self._stamp = result.stamp
-        if any(stage.startswith("instance") for stage in result.seconds):
-            self._instance_stamp = result.stamp
+        self._stamp = stamp
+        if any(stage.startswith("instance") for stage in stages):
+            self._instance_stamp = stamp
 
     def latency(self) -> tuple[float, float, float]:
         """Seconds from the image's source time to its last output, p50, p95 and p99 of the last frames; NaN before the

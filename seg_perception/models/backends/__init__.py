@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
 from seg_perception.errors import ConfigError
 from seg_perception.models.backends.base import Backend, TensorInfo
 
-__all__ = ["RUNTIMES", "Backend", "TensorInfo", "load", "resolved_threads"]
+__all__ = ["RUNTIMES", "Backend", "TensorInfo", "chosen", "load", "resolved_threads"]
 
 RUNTIMES = {"onnxruntime": "onnx", "openvino": "openvino"}
 """Runtime name -> the pip extra of this package that installs it."""
@@ -28,6 +29,15 @@ def resolved_threads(threads: int) -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def chosen(wanted: str, preferred: str) -> str:
+    """The runtime that ``wanted`` means: itself, or for ``auto`` the ``preferred`` one, or another that is installed
+    where that one is not.
+    """
+    if wanted != "auto":
+        return wanted
+    return next((r for r in (preferred, *RUNTIMES) if find_spec(r) is not None), preferred)
 
 
 def load(runtime: str, path: Path, *, precision: str, threads: int) -> Backend:
