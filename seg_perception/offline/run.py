@@ -231,7 +231,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--config", type=Path, metavar="YAML", help="a scenario: pipeline or ROS parameter file")
     parser.add_argument(
-        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="change it: models.semantic=espnet_camvid"
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change it: models.semantic=espnet_camvid",
     )
 
 
