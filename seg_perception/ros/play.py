@@ -7,7 +7,6 @@ late message delays no other.
 from __future__ import annotations
 
 import argparse
-import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -254,7 +253,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run ``seg_perception play``; returns the exit status."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     played = play(arguments.bag, _options(arguments))
     total = sum(played.counts.values())
     print(f"played {total} messages in {played.seconds:.2f} s, at most {played.late * 1000:.1f} ms late")

@@ -8,7 +8,6 @@ sequence numbers is a message that was sent and never came: it is counted and sa
 from __future__ import annotations
 
 import argparse
-import signal
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -181,7 +180,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run ``seg_perception record``; returns the exit status."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if bool(arguments.topics) == arguments.all:
         raise BagError("record what? Name the topics, or say --all")
     recorded = record(arguments.output, arguments.topics, duration=arguments.duration, count=arguments.count)
