@@ -12,7 +12,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import torch
-from side_by_side import report, timed
+from side_by_side import OURS, options, report, timed, with_one_thread
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from seg_perception.models.geometry import Span, axis, bilinear
@@ -32,6 +32,7 @@ def ours(grids: np.ndarray, boxes: np.ndarray) -> list[Mask]:
 
 
 def main() -> None:
+    arguments = options(__doc__, runs=40)
     rng = np.random.default_rng(0)
     noise = rng.random((COUNT, 7, 7)).astype(np.float32)
     grids = np.stack([cv2.resize(n, (GRID, GRID), interpolation=cv2.INTER_CUBIC) for n in noise])
@@ -49,8 +50,9 @@ def main() -> None:
         mine = np.zeros_like(full)
         mine[mask.y : mask.y + mask.bits.shape[0], mask.x : mask.x + mask.bits.shape[1]] = mask.bits
         overlaps.append((full & mine).sum() / (full | mine).sum())
-    ms = timed({"torchvision": torchs, "ours": lambda: ours(grids, places)}, runs=40)
-    report("paste 8 masks into 720p", [{"case": "28 x 28", "ms": ms, "iou": f"{np.mean(overlaps):.3f}"}])
+    peers = {OURS: lambda: ours(grids, places), **with_one_thread({"torchvision": torchs})}
+    row = {"case": "28 x 28", "ms": timed(peers, arguments.runs), "iou": f"{np.mean(overlaps):.3f}"}
+    report("paste 8 masks into 720p", [row], arguments.json)
 
 
 if __name__ == "__main__":

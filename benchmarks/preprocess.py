@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from side_by_side import report, timed
+from side_by_side import OURS, options, report, timed, with_one_thread
 
 from seg_perception.models.geometry import views
 from seg_perception.models.manifest import Manifest
@@ -40,6 +40,7 @@ CONTENT = {
 
 
 def main() -> None:
+    arguments = options(__doc__, runs=40)
     manifest = Manifest.parse(CONTENT, where="benchmarks/preprocess.py", folder=Path())
     prepare, (view,) = Preparer(manifest), views(manifest.input, 720, 1280)
     noise = np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8)
@@ -61,8 +62,9 @@ def main() -> None:
 
     ours()
     difference = float(np.abs(planes - numpys()).max())
-    ms = timed({"torch": torchs, "numpy": numpys, "ours": ours}, runs=40)
-    report("720p to 640 x 360 NCHW", [{"case": "rgb8 720p", "ms": ms, "difference": f"{difference:.1e}"}])
+    peers = {OURS: ours, **with_one_thread({"torch": torchs, "numpy and OpenCV": numpys})}
+    row = {"case": "rgb8 720p", "ms": timed(peers, arguments.runs), "difference": f"{difference:.1e}"}
+    report("720p to 640 x 360 NCHW", [row], arguments.json)
 
 
 if __name__ == "__main__":
