@@ -46,7 +46,7 @@ def decode(
     own_y, own_x = view.own
     rows = axis(view.y, own_y.start, own_y.stop, input_size[0], logits.shape[1])
     columns = axis(view.x, own_x.start, own_x.stop, input_size[1], logits.shape[2])
-    found = table[upsampled_argmax(logits, rows, columns)]
+    found = np.asarray(cv2.LUT(upsampled_argmax(logits, rows, columns), table), np.uint8)
     labels[view.own] = found
     sure = _confidence(logits, rows, columns)
     sure[found == UNLABELLED] = 0
