@@ -185,7 +185,7 @@ def _confidence(logits: Float32Array, rows: Axis, columns: Axis) -> UInt8Array:
     """The winner's softmax probability as 1..255, interpolated from a coarse grid."""
     step = max(1, min(logits.shape[1:]) // _CONFIDENCE_POINTS)
     first = step // 2
-    grid = np.ascontiguousarray(logits[:, first::step, first::step])
+    grid = logits[:, first::step, first::step].copy()
     grid -= grid.max(axis=0)
     probability = np.nan_to_num(1 / np.exp(grid, out=grid).sum(axis=0))
     coarse = np.clip(probability * 255 + 0.5, 1, 255).astype(np.uint8)
