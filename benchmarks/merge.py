@@ -82,6 +82,11 @@ def full_size(tracks: Tracks, shape: tuple[int, int]) -> np.ndarray:
     return masks
 
 
+def stuff_only(semantic: SemanticMap) -> np.ndarray:
+    """The semantic labels as the peers take them: ``(H, W)`` int64, stuff from 1 on, 0 for things and unlabelled."""
+    return np.where(semantic.labels < len(STUFF), semantic.labels + 1, 0).astype(np.int64)
+
+
 Merged = tuple[np.ndarray, list[dict[str, Any]]]
 
 
@@ -164,7 +169,7 @@ def main() -> None:
     labels, config = label_space(), FusionConfig(max_overlap=OVERLAP)
     semantic, tracks = scene(width, height, arguments.instances)
     masks = full_size(tracks, (height, width))
-    stuff = np.where(semantic.labels < len(STUFF), semantic.labels + 1, 0).astype(np.int64)
+    stuff = stuff_only(semantic)
     tensors = torch.from_numpy(masks), torch.from_numpy(tracks.scores), torch.from_numpy(stuff)
 
     ours = fuse(semantic, tracks, labels, config)

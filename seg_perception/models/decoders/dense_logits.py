@@ -49,7 +49,7 @@ def decode(
     found = np.asarray(cv2.LUT(upsampled_argmax(logits, rows, columns), table), np.uint8)
     labels[view.own] = found
     sure = _confidence(logits, rows, columns)
-    sure[found == UNLABELLED] = 0
+    sure *= found != UNLABELLED
     confidence[view.own] = sure
 
 
