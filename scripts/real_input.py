@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,10 @@ def replay(bag: Path, out: Path, rate: float, domain: int) -> Replay:
             play = command("play", bag, "--rate", str(rate), "--wait", "90", "--subscribers", f"{topic}=2")
             subprocess.run(play, env=environment, check=True, timeout=300)
             listener.wait(timeout=60)
+            if node.poll() is not None or not trace.exists():
+                raise SystemExit(
+                    f"the node did not perceive anything; its log:\n{(out / 'node.log').read_text()[-2000:]}"
+                )
         finally:
             listener.terminate()
             node.send_signal(signal.SIGINT)
@@ -105,23 +109,25 @@ def replay(bag: Path, out: Path, rate: float, domain: int) -> Replay:
     return Replay(json.loads(heard.read_text()), {line["stamp"]: line["seconds"] for line in lines})
 
 
-@dataclass
+@dataclass(frozen=True)
 class CarHistory:
-    """How one car counted by eye was tracked: in how many frames each id covered it, from the first that any did."""
+    """How one car counted by eye was tracked: for each frame in which it was visible, the ids that covered it."""
 
-    frames: int = 0
-    by_id: Counter[int] = field(default_factory=Counter)
-    last: frozenset[int] = frozenset()
+    ids: tuple[frozenset[int], ...]
+
+    @property
+    def by_id(self) -> Counter[int]:
+        """In how many frames each id covered it; a neighbour's box may, too."""
+        return Counter(i for frame in self.ids for i in frame)
 
     @property
     def kept_one_id(self) -> bool:
-        """One id covered it in at least 90 % of the frames, and still did in the last."""
-        return bool(self.by_id) and self.main in self.last and self.by_id[self.main] >= 0.9 * self.frames
-
-    @property
-    def main(self) -> int:
-        """The id that covered it most often."""
-        return self.by_id.most_common(1)[0][0]
+        """From its first frame to the car's last, one id covered it in at least 90 % of the frames and in the last."""
+        if not self.by_id:
+            return False
+        main = self.by_id.most_common(1)[0][0]
+        since = next(n for n, frame in enumerate(self.ids) if main in frame)
+        return main in self.ids[-1] and self.by_id[main] >= 0.9 * (len(self.ids) - since)
 
 
 def car_histories(tracks: list[dict[str, Any]], stamps: list[int]) -> dict[str, CarHistory]:
@@ -129,14 +135,13 @@ def car_histories(tracks: list[dict[str, Any]], stamps: list[int]) -> dict[str, 
     by_stamp: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for track in tracks:
         by_stamp[track["stamp"]].append(track)
-    histories = {car: CarHistory() for car in CARS_BY_EYE}
+    histories = {}
     for car, boxes in CARS_BY_EYE.items():
-        history, known = histories[car], list(boxes)
+        known, ids = list(boxes), []
         for index in range(known[0], known[-1] + 1):
             box = np.array([np.interp(index, known, [b[k] for b in boxes.values()]) for k in range(4)])
-            history.last = frozenset(t["id"] for t in by_stamp[stamps[index]] if overlap(box, t["box"]) >= 0.4)
-            history.by_id.update(history.last)
-            history.frames += bool(history.by_id)
+            ids.append(frozenset(t["id"] for t in by_stamp[stamps[index]] if overlap(box, t["box"]) >= 0.4))
+        histories[car] = CarHistory(tuple(ids))
     return histories
 
 
@@ -268,7 +273,7 @@ def summed_up(replays: dict[str, Replay], stamps: list[int]) -> dict[str, Any]:
     kept = [car for car, history in histories.items() if history.kept_one_id]
     summary["cars"] = {
         "kept_one_id": f"{len(kept)} of {len(histories)}",
-        **{car: f"in {h.frames} frames by id: {dict(h.by_id)}" for car, h in histories.items()},
+        **{car: f"in {len(h.ids)} frames, covered by id: {dict(h.by_id)}" for car, h in histories.items()},
     }
     expect(len(kept) >= 0.8 * len(histories), f"cars that kept one id: {len(kept)} of {len(histories)}")
     return summary

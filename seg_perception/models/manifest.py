@@ -45,6 +45,7 @@ class Input:
     name: str = option(help="name of the graph's input")
     size: tuple[int, int] = option(help="height and width of the network's input", ge=1)
     resize: Literal["stretch", "letterbox", "tiles"] = option(help="how an image of another size is made to fit")
+    reshape: bool = option(False, "give a graph of fixed input size this one (convolutional networks; openvino only)")
     channels: Literal["rgb", "bgr"] = option("rgb", "order of the colour planes")
     scale: float = option(1.0, "factor on the pixel value 0..255, before mean and std")
     mean: tuple[float, float, float] = option((0.0, 0.0, 0.0), "subtracted from each channel, in plane order")

@@ -32,7 +32,13 @@ class Engine:
         self.precision = precision
         self.threads = resolved_threads(threads)
         path = weights.obtain(manifest)
-        self.backend: Backend = backends.load(self.runtime, path, precision=precision, threads=self.threads)
+        self.backend: Backend = backends.load(
+            self.runtime,
+            path,
+            precision=precision,
+            threads=self.threads,
+            reshape=(1, *manifest.input_shape) if manifest.input.reshape else None,
+        )
         wrong = mismatches(manifest, self.backend)
         if wrong:
             raise ModelError(f"model '{manifest.name}' is not what its manifest says: {'; '.join(wrong)}")

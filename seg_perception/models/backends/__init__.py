@@ -40,10 +40,11 @@ def chosen(wanted: str, preferred: str) -> str:
     return next((r for r in (preferred, *RUNTIMES) if find_spec(r) is not None), preferred)
 
 
-def load(runtime: str, path: Path, *, precision: str, threads: int) -> Backend:
-    """Load the graph in ``path`` into ``runtime``.
+def load(runtime: str, path: Path, *, precision: str, threads: int, reshape: tuple[int, ...] | None = None) -> Backend:
+    """Load the graph in ``path`` into ``runtime``; ``reshape`` is the shape to give to its input, if not its own.
 
-    Raises :class:`ConfigError` for an unknown runtime, one that is not installed, or a precision it does not have;
+    Raises :class:`ConfigError` for an unknown runtime, one that is not installed, or a precision or reshaping it
+    does not have;
     :class:`ModelError` for a file it cannot load.
     """
     if runtime in _PLANNED:
@@ -58,4 +59,4 @@ def load(runtime: str, path: Path, *, precision: str, threads: int) -> Backend:
             "or choose another runtime"
         ) from error
     make = cast("Callable[..., Backend]", module.load)
-    return make(path, precision=precision, threads=resolved_threads(threads))
+    return make(path, precision=precision, threads=resolved_threads(threads), reshape=reshape)
