@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -435,3 +436,49 @@ def test_without_vision_msgs_two_outputs_are_off_and_the_rest_goes_on(start, rob
     assert node.said("vision_msgs is not installed, so detections and semantic/label_info are off") == 1
     assert robot.node.count_publishers("/front/detections") == 0
     assert robot.diagnostics("front")["failed_outputs"] == "0"
+
+
+def test_the_trace_has_a_line_per_published_frame(start, robot, tmp_path):
+    path = tmp_path / "trace.jsonl"
+    node = start(trace=str(path))
+    heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
+    images = robot.publisher("/camera/image_raw", Image)
+    for i in range(3):
+        images.publish(image(i * SECOND, ROAD))
+        robot.until(lambda: len(heard) > i, "a mask")  # noqa: B023
+    assert node.stop() == 0
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["camera"], line["stamp"]) for line in lines] == [("camera", i * SECOND) for i in range(3)]
+    assert "semantic/forward" in lines[0]["seconds"]
+
+
+def test_a_trace_that_finds_no_room_costs_nothing_else(start, robot):
+    node = start(trace="/dev/full")
+    heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
+    images = robot.publisher("/camera/image_raw", Image)
+    for i in range(3):
+        images.publish(image(i * SECOND, ROAD))
+        robot.until(lambda: len(heard) > i, "a mask")  # noqa: B023
+    numbers = robot.diagnostics()
+    assert numbers["published"] == numbers["received"] == "3"
+    assert accounted(numbers) == 0
+    assert node.said("/dev/full cannot be written: No space left on device; the trace ends") == 1
+    assert robot.change("deactivate")
+    assert robot.change("cleanup")
+
+
+def test_troubles_of_the_past_are_not_told_after_a_new_start(start, robot):
+    start()
+    images = robot.publisher("/camera/image_raw", Image)
+    bad = image(SECOND, ROAD)
+    bad.step = 3
+    for _ in range(3):
+        images.publish(bad)
+        time.sleep(0.05)
+    robot.until(lambda: robot.diagnostics()["dropped.bad_image"] == "3", "the account")
+    for transition in ("deactivate", "cleanup", "configure", "activate"):
+        assert robot.change(transition)
+    before = len(robot.heard["/diagnostics"])
+    robot.until(lambda: len(robot.heard["/diagnostics"]) > before + 3, "diagnostics")
+    told = [s.message for m in robot.heard["/diagnostics"][before:] for s in m.status]
+    assert not [sentence for sentence in told if "could not be used" in sentence]
