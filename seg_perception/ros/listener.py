@@ -11,7 +11,7 @@ import argparse
 import json
 import struct
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ try:  # On a robot vision_msgs comes from apt; without it those two topics do no
     from vision_msgs.msg import Detection2DArray, LabelInfo
 except ImportError:
     Detection2DArray = LabelInfo = None
+
+CALIBRATION = "semantic/camera_info"
 
 KEPT_FRAMES = 64
 """Frames whose messages have not all arrived yet; older ones are given up and counted."""
@@ -58,6 +60,7 @@ class PlannerListener(Node):
         self.last_message = time.monotonic()
         self._classes = 0
         self._frames: dict[int, dict[str, Any]] = {}
+        self._checked: deque[int] = deque(maxlen=KEPT_FRAMES)
         self._image_times: dict[int, int] = {}
         self._frame_ids: dict[int, str] = {}
         reliable = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
@@ -65,13 +68,14 @@ class PlannerListener(Node):
             "semantic/image_raw": Image,
             "semantic/confidence": Image,
             "panoptic/image_raw": Image,
-            "semantic/camera_info": CameraInfo,
+            CALIBRATION: CameraInfo,
         }
         if Detection2DArray is not None:
             topics["detections"] = Detection2DArray
             latched = QoSProfile(depth=1, reliability=reliable.reliability, durability=DurabilityPolicy.TRANSIENT_LOCAL)
             self.create_subscription(LabelInfo, f"{camera}/semantic/label_info", self._on_label_info, latched)
-        self._expected = frozenset(topics)
+        # A camera without calibration has no camera_info: it is waited for once it has been heard.
+        self._expected = topics.keys() - {CALIBRATION}
         for topic, kind in topics.items():
             self.create_subscription(kind, f"{camera}/{topic}", self._receiver(topic), reliable)
         source: tuple[Any, str] = (
@@ -106,9 +110,14 @@ class PlannerListener(Node):
                 if stamp in self._image_times:
                     self.heard.latency[stamp] = (now - self._image_times[stamp]) / 1e9
                 self.heard.transport.append((now - int(info["source_timestamp"])) / 1e9)
+            if topic == CALIBRATION:
+                self._expected = self._expected | {CALIBRATION}
+            if stamp in self._checked:
+                return
             frame = self._frames.setdefault(stamp, {})
             frame[topic] = message
-            if frame.keys() == self._expected:
+            if frame.keys() >= self._expected:
+                self._checked.append(stamp)
                 self._check(stamp, self._frames.pop(stamp))
             elif len(self._frames) > KEPT_FRAMES:
                 self._frames.pop(next(iter(self._frames)))

@@ -8,6 +8,7 @@ sequence numbers is a message that was sent and never came: it is counted and sa
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -42,10 +43,12 @@ def record(
 ) -> Recorded:
     """Record ``topics`` (all there are and will be, if empty) into the bag ``out`` until ``duration`` seconds have
     passed or ``count`` messages are written (0: no limit), or KeyboardInterrupt. Raises :class:`BagError` when ``out``
-    cannot be written.
+    cannot be written, or a limit is none.
     """
     from seg_perception.ros import memory, transport
 
+    if not 0.0 <= duration < math.inf or count < 0:
+        raise BagError(f"duration {duration:g}, count {count}: expected 0 (no limit) or more")
     transport.activate()
     memory.keep_large_blocks()
     import rclpy

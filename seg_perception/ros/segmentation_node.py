@@ -45,7 +45,7 @@ class SegmentationNode(ManagedNode):
         names = _checked_names(self.config.value.cameras)
         self._cameras = {name: Parameters(self, CameraConfig(), f"{name}.") for name in names}
         self._labels: LabelSpace | None = None
-        self._trace = Trace("")
+        self._trace: Trace | None = None
         self._streams: tuple[CameraStream, ...] = ()
         self._worker: Worker | None = None
         self._ready = Condition()
@@ -59,9 +59,9 @@ class SegmentationNode(ManagedNode):
         labels, ego_mask = LabelSpace.load(config.labels), load_ego_mask(config.ego_mask)
         networks = self._load(config, labels)
         Pipeline(networks, labels, config)(_WARM_UP)
-        self._trace = Trace(self.config.value.trace)
         complain = Complaints(self.get_logger())
-        shared = Shared(networks, labels, self._pipeline, ego_mask, self._ready, complain, self._trace)
+        self._trace = trace = Trace(self.config.value.trace, complain)
+        shared = Shared(networks, labels, self._pipeline, ego_mask, self._ready, complain, trace)
         self._streams = tuple(CameraStream(self, name, camera.value, shared) for name, camera in self._cameras.items())
         self._labels = labels
         what = f"label space '{labels.name}' ({labels.version}, {len(labels)} classes)"
@@ -89,8 +89,9 @@ class SegmentationNode(ManagedNode):
         """Take the topics off the graph and let the networks go."""
         for stream in self._streams:
             stream.publishers.destroy()
-        self._streams, self._labels = (), None
-        self._trace.close()
+        if self._trace is not None:
+            self._trace.close()
+        self._streams, self._labels, self._trace = (), None, None
 
     def _watch(self) -> None:
         timeout = self.config.value.image_timeout

@@ -39,6 +39,7 @@ class CameraStatistics:
     _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
     _stages: dict[str, deque[float]] = field(default_factory=dict)
     _ticks: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=_RATE_TICKS))
+    _troubles: int = 0
     _stamp: int = 0
     _instance_stamp: int | None = None
 
@@ -70,10 +71,12 @@ class CameraStatistics:
         """Seconds of image time since the instance network last looked; NaN where it never did."""
         return float("nan") if self._instance_stamp is None else (self._stamp - self._instance_stamp) / 1e9
 
-    def troubles(self) -> int:
-        """How often something was wrong so far; images that a newer one replaced are none."""
+    def fresh_troubles(self) -> int:
+        """How often something was wrong since the last call; images that a newer one replaced are none."""
         bad = self.dropped["bad_image"] + self.dropped["error"]
-        return bad + self.bad_calibrations + self.failed_outputs + self.time_jumps + self.standing_stamps
+        troubles = bad + self.bad_calibrations + self.failed_outputs + self.time_jumps + self.standing_stamps
+        fresh, self._troubles = troubles - self._troubles, troubles
+        return fresh
 
     def rates(self, now: float) -> tuple[float, float]:
         """Images in and out per second over the last calls; call it about once a second with a steady clock."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -12,10 +13,11 @@ from seg_perception.errors import ConfigError
 
 class Trace:
     """Appends to the file at ``path``; an empty path keeps nothing. Raises :class:`ConfigError` for a file that cannot
-    be written.
+    be opened; one that cannot be written any further ends the trace, told through ``complain(sentence)``.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, complain: Callable[[str], None]) -> None:
+        self._path, self._complain = path, complain
         self._file: TextIO | None = None
         if path:
             try:
@@ -28,9 +30,15 @@ class Trace:
         if self._file is not None:
             line = {"camera": camera, "stamp": stamp, "latency": round(latency, 6)}
             rounded = {stage: round(value, 6) for stage, value in seconds.items()}
-            self._file.write(json.dumps(line | {"seconds": rounded}) + "\n")
+            try:
+                self._file.write(json.dumps(line | {"seconds": rounded}) + "\n")
+            except OSError as error:
+                self._complain(f"parameter trace: {self._path} cannot be written: {error.strerror}; the trace ends")
+                self.close()
 
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # the line that did not go out is told by then
+                self._file.close()
+            self._file = None
