@@ -11,7 +11,7 @@ import argparse
 import json
 import struct
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from seg_perception.conformance import REQUIRED, stamp_of, violations
+from seg_perception.records import NANOSECONDS
 from seg_perception.ros import memory, transport
 
 try:  # On a robot vision_msgs comes from apt; without it those two topics do not exist.
@@ -33,7 +34,7 @@ except ImportError:
 CALIBRATION = "semantic/camera_info"
 
 KEPT_FRAMES = 64
-"""Frames whose messages have not all arrived yet; older ones are given up and counted."""
+"""The newest frames, checked or waiting for their last message; what an older one lacked by then is counted."""
 
 
 @dataclass
@@ -51,6 +52,18 @@ class Heard:
     diagnostics: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass
+class _HeardFrame:
+    """What has come of one stamp so far; ``sent`` (nanoseconds) and ``frame_id`` are the image's."""
+
+    stamp: int
+    sent: int | None = None
+    frame_id: str = ""
+    received: int = 0
+    messages: dict[str, Any] = field(default_factory=dict)
+    checked: bool = False
+
+
 class PlannerListener(Node):
     """Subscribes to camera ``camera``'s outputs; ``heard`` is what came of it."""
 
@@ -59,10 +72,7 @@ class PlannerListener(Node):
         self.heard = Heard()
         self.last_message = time.monotonic()
         self._classes = 0
-        self._frames: dict[int, dict[str, Any]] = {}
-        self._checked: deque[int] = deque(maxlen=KEPT_FRAMES)
-        self._image_times: dict[int, int] = {}
-        self._frame_ids: dict[int, str] = {}
+        self._frames: dict[int, _HeardFrame] = {}
         reliable = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
         topics: dict[str, Any] = {
             "semantic/image_raw": Image,
@@ -88,11 +98,11 @@ class PlannerListener(Node):
 
     def _on_image(self, data: bytes, info: dict[str, Any]) -> None:
         sec, nanosec, length = struct.unpack_from("<iII", data, 4)
-        stamp = sec * 1_000_000_000 + nanosec
-        self._image_times[stamp] = int(info["source_timestamp"])
-        self._frame_ids[stamp] = data[16 : 16 + length - 1].decode()
+        frame = self._frame(sec * NANOSECONDS + nanosec)
+        frame.sent = int(info["source_timestamp"])
+        frame.frame_id = data[16 : 16 + length - 1].decode()
         self.heard.images += 1
-        self.last_message = time.monotonic()
+        self._check(frame)
 
     def _on_label_info(self, message: Any) -> None:
         self._classes = len(message.class_map)
@@ -104,51 +114,57 @@ class PlannerListener(Node):
     def _receiver(self, topic: str) -> Any:
         def receive(message: Any, info: dict[str, Any]) -> None:
             now = time.time_ns()
-            stamp = stamp_of(message)
-            self.last_message = time.monotonic()
-            if topic == REQUIRED[0]:
-                if stamp in self._image_times:
-                    self.heard.latency[stamp] = (now - self._image_times[stamp]) / 1e9
-                self.heard.transport.append((now - int(info["source_timestamp"])) / 1e9)
             if topic == CALIBRATION:
                 self._expected = self._expected | {CALIBRATION}
-            if stamp in self._checked:
-                return
-            frame = self._frames.setdefault(stamp, {})
-            frame[topic] = message
-            if frame.keys() >= self._expected:
-                self._checked.append(stamp)
-                self._check(stamp, self._frames.pop(stamp))
-            elif len(self._frames) > KEPT_FRAMES:
-                self._frames.pop(next(iter(self._frames)))
-                self.heard.incomplete += 1
+            frame = self._frame(stamp_of(message))
+            frame.messages[topic] = message
+            if topic == REQUIRED[0]:
+                frame.received = now
+                self.heard.transport.append((now - int(info["source_timestamp"])) / 1e9)
+            self._check(frame)
 
         return receive
 
-    def _check(self, stamp: int, messages: dict[str, Any]) -> None:
-        self.heard.frames += 1
-        frame_id = self._frame_ids.get(stamp)
-        if frame_id is None:
-            self.heard.violations["a mask without an image of its stamp"] += 1
+    def _frame(self, stamp: int) -> _HeardFrame:
+        self.last_message = time.monotonic()
+        if stamp not in self._frames and len(self._frames) == KEPT_FRAMES:
+            self._forget(next(iter(self._frames)))
+        return self._frames.setdefault(stamp, _HeardFrame(stamp))
+
+    def _forget(self, stamp: int) -> None:
+        frame = self._frames.pop(stamp)
+        if frame.checked or not frame.messages:
+            return  # An image that was not answered is the node's to count.
+        if frame.messages.keys() >= self._expected:
+            self.heard.violations["a frame without an image of its stamp"] += 1
+        else:
+            self.heard.incomplete += 1
+
+    def _check(self, frame: _HeardFrame) -> None:
+        if frame.checked or frame.sent is None or not frame.messages.keys() >= self._expected:
             return
-        for rule in violations(messages, self._classes or 255, frame_id):
+        frame.checked = True
+        self.heard.frames += 1
+        self.heard.latency[frame.stamp] = (frame.received - frame.sent) / 1e9
+        for rule in violations(frame.messages, self._classes or 255, frame.frame_id):
             self.heard.violations[rule] += 1
-        if "detections" in messages:
-            for d in messages["detections"].detections:
-                centre, best = d.bbox.center.position, d.results[0].hypothesis
-                box = [centre.x - d.bbox.size_x / 2, centre.y - d.bbox.size_y / 2, d.bbox.size_x, d.bbox.size_y]
-                self.heard.tracks.append(
-                    {"stamp": stamp, "id": int(d.id), "class": best.class_id, "score": best.score, "seen": stamp_of(d)}
-                    | {"box": [round(v, 1) for v in box]}
-                )
+        for d in frame.messages["detections"].detections if "detections" in frame.messages else ():
+            centre, best = d.bbox.center.position, d.results[0].hypothesis
+            corner = (centre.x - d.bbox.size_x / 2, centre.y - d.bbox.size_y / 2)
+            box = [round(v, 1) for v in (*corner, d.bbox.size_x, d.bbox.size_y)]
+            track = {"stamp": frame.stamp, "id": int(d.id), "seen": stamp_of(d), "box": box}
+            self.heard.tracks.append(track | {"class": best.class_id, "score": best.score})
+        frame.messages.clear()
 
     def summary(self) -> dict[str, Any]:
         """Everything heard, as JSON can hold it."""
+        for stamp in list(self._frames):
+            self._forget(stamp)
         heard = self.heard
         return {
             "images": heard.images,
             "frames": heard.frames,
-            "incomplete": heard.incomplete + len(self._frames),
+            "incomplete": heard.incomplete,
             "label_infos": heard.label_infos,
             "classes": self._classes,
             "violations": dict(heard.violations),
