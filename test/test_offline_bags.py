@@ -134,6 +134,16 @@ def test_a_missing_part_is_named(data: Path, tmp_path: Path) -> None:
         Bag(tmp_path / "bag")
 
 
+@pytest.mark.parametrize("listed", ["", "7", "{a: b}"])
+def test_a_list_of_files_that_is_none_is_passed_over(tmp_path: Path, listed: str) -> None:
+    with BagWriter(tmp_path / "bag.mcap") as writer:
+        writer.add_topic(IMAGE, records.Image.TYPE, [qos()])
+        writer.write(IMAGE, image(1), 1)
+    (tmp_path / "metadata.yaml").write_text(f"rosbag2_bagfile_information:\n  relative_file_paths: {listed}\n")
+    with Bag(tmp_path) as bag:
+        assert len(list(bag.messages([IMAGE]))) == 1
+
+
 # Which topic
 
 
