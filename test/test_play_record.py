@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -227,3 +228,12 @@ def test_a_limit_of_record_that_makes_no_sense_is_refused(tmp_path: Path, argume
 def test_a_topic_is_remapped_with_or_without_its_slash(bag: Path) -> None:
     said = finish(start("play", bag, "--topics", IMAGE, "--remap", f"{IMAGE.lstrip('/')}:=elsewhere", "--rate", 100))
     assert "  /elsewhere: " in said
+
+
+def test_ctrl_c_ends_the_listener_with_what_it_heard(bag: Path, tmp_path: Path) -> None:
+    out = tmp_path / "heard.json"
+    listener = start("listen", "cam", "--idle", 600, "-o", out)
+    finish(start("play", bag, "--topics", IMAGE, "--wait", 30))
+    listener.send_signal(signal.SIGINT)
+    assert "25 images, 0 complete frames" in finish(listener, expected=1)
+    assert json.loads(out.read_text())["images"] == 25

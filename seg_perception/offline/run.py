@@ -97,7 +97,11 @@ def run_bag(
                 raise BagError(stream.report.damage or f"{bag}: {image.name} has no messages")
             writer.note("seg_perception", as_note(origin))
     report = stream.report
-    out.with_suffix(".json").write_text(json.dumps(report.content(origin), indent=2) + "\n", encoding="utf-8")
+    beside = out.with_suffix(".json")
+    try:
+        beside.write_text(json.dumps(report.content(origin), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise BagError(f"{beside}: cannot be written ({error.strerror}); {out} is whole") from error
     return report
 
 

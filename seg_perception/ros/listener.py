@@ -20,6 +20,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from seg_perception.conformance import REQUIRED, stamp_of, violations
@@ -176,12 +177,13 @@ class PlannerListener(Node):
 
 
 def listen(camera: str, *, compressed_input: bool, idle: float, timeout: float) -> dict[str, Any]:
-    """Listen until nothing came for ``idle`` seconds after the first message, or for ``timeout`` seconds in all;
-    returns the summary.
+    """Listen until nothing came for ``idle`` seconds after the first message, or for ``timeout`` seconds in all, or until
+    KeyboardInterrupt; returns the summary.
     """
     memory.keep_large_blocks()
     transport.activate()
-    rclpy.init()
+    # Ctrl-C is how a person ends it: then the context must still be there, and what was heard is told all the same.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = PlannerListener(camera, compressed_input)
     started = time.monotonic()
     try:
@@ -189,10 +191,12 @@ def listen(camera: str, *, compressed_input: bool, idle: float, timeout: float) 
             rclpy.spin_once(node, timeout_sec=0.1)
             if node.heard.images and time.monotonic() - node.last_message > idle:
                 break
-        return node.summary()
+    except KeyboardInterrupt:
+        pass
     finally:
         node.destroy_node()
         rclpy.shutdown()
+    return node.summary()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
