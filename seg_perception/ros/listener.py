@@ -161,7 +161,7 @@ class PlannerListener(Node):
 
 
 def listen(camera: str, *, compressed_input: bool, idle: float, timeout: float) -> dict[str, Any]:
-    """Listen until nothing came for ``idle`` seconds after the first message, or for ``timeout`` seconds in all, or until
+    """Listen until nothing came for ``idle`` seconds after the first message, for ``timeout`` seconds in all, or until
     KeyboardInterrupt; returns the summary.
     """
     memory.keep_large_blocks()
