@@ -486,14 +486,14 @@ def test_troubles_of_the_past_are_not_told_after_a_new_start(start, robot):
 
 
 def test_a_cleaned_up_node_with_a_real_network_ends_by_signal(robot, domain, data):
+    """Configured on the main thread by autostart, cleaned up on a service's."""
     pytest.importorskip("openvino")
-    weights = {"SEG_PERCEPTION_WEIGHTS": str(data / "weights"), "ROS_DOMAIN_ID": str(domain)}
-    ros = ("--ros-args", "-p", "models.runtime:=openvino")
-    with subprocess.Popen(
-        [sys.executable, "-m", "seg_perception", "node", *ros], env={**os.environ, **weights}
-    ) as node:
+    environment = {**os.environ, "SEG_PERCEPTION_WEIGHTS": str(data / "weights"), "ROS_DOMAIN_ID": str(domain)}
+    ros = ("--ros-args", "-p", "models.runtime:=openvino", "-p", "autostart:=true")
+    with subprocess.Popen([sys.executable, "-m", "seg_perception", "node", *ros], env=environment) as node:
         try:
-            for transition in ("configure", "activate", "deactivate", "cleanup"):
+            robot.until(lambda: robot.state() == "active", "the node to be active")
+            for transition in ("deactivate", "cleanup"):
                 assert robot.change(transition)
             node.send_signal(signal.SIGINT)
             assert node.wait(20) == 0
