@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,17 @@ from seg_perception.types import Float32Array
 _CAPABILITY = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
 
 
+@cache
+def _core() -> openvino.Core:
+    """The process's one Core. Without it the CPU plugin goes with the last network, and the process crashes at its
+    exit when that happened under a lifecycle's clean-up.
+    """
+    return openvino.Core()
+
+
 def load(path: Path, *, precision: str, threads: int, reshape: tuple[int, ...] | None) -> Backend:
     """Load an ONNX or OpenVINO IR file; see :func:`seg_perception.models.backends.load`."""
-    core = openvino.Core()
+    core = _core()
     available = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if _CAPABILITY.get(precision) not in available:
         has = [name for name, capability in _CAPABILITY.items() if capability in available]
