@@ -18,7 +18,7 @@ from seg_perception.models.geometry import Axis, View, axis, bilinear
 from seg_perception.types import UNLABELLED, BoolArray, Float32Array, UInt8Array
 
 _TILE = 32768  # values that argmax compares at a time: 128 kB, a level-2 cache
-_CELLS = 4096  # disagreeing cells interpolated at a time, for the same reason
+_CELLS = 2048  # disagreeing cells interpolated at a time: more would leave the cache
 _ROUNDING = np.float32(2**-18)  # of the corners: more than interpolating in another order can change
 _PIXELS = 2048  # disagreeing pixels interpolated at a time
 _FEW = 4  # pixels in a cell
@@ -149,13 +149,13 @@ def _resolve_cells(
     flat = logits.reshape(classes, -1)
     corners = np.take(flat, np.stack([top + left, top + right, bottom + left, bottom + right]), axis=1)  # (C, 4, K)
     can_win = corners.max(axis=1) >= corners.min(axis=1).max(axis=0)
-    many = np.flatnonzero(can_win.sum(axis=0) > 2)
-    can_win[:, many] &= ~_beaten(corners[:, :, many])
     weights = rows.weight[:, cell_y][:, None], columns.weight[:, cell_x]  # (P, 1, K), (Q, K)
     winner = np.empty((len(cell_y), len(rows.weight), len(columns.weight)), np.uint8)
     pairs = np.flatnonzero(can_win.sum(axis=0) == 2)
     winner[pairs], sure = _duel(corners[:, :, pairs], can_win[:, pairs], *(w[..., pairs] for w in weights))
-    others = np.setdiff1d(np.arange(len(cell_y)), pairs[sure], assume_unique=True)
+    unsure = np.ones(len(cell_y), np.bool_)
+    unsure[pairs[sure]] = False
+    others = np.flatnonzero(unsure)
     if len(others):
         winner[others] = _contest(corners[:, :, others], can_win[:, others], *(w[..., others] for w in weights))
     # Cells of equal size are written as blocks: an index for each cell, not for each pixel.
@@ -164,16 +164,6 @@ def _resolve_cells(
         equal = (height == h) & (width == w)
         blocks = np.lib.stride_tricks.sliding_window_view(labels, (h, w), writeable=True)
         blocks[rows.index[0, cell_y[equal]], columns.index[0, cell_x[equal]]] = winner[equal, :h, :w]
-
-
-def _beaten(corners: Float32Array) -> BoolArray:
-    """The classes ``(C, K)`` that lie at all four corners below the winner of one, by more than rounding can do."""
-    beaten = np.zeros((len(corners), corners.shape[2]), np.bool_)
-    cells, margin = np.arange(corners.shape[2]), _ROUNDING * np.abs(corners).max(axis=(0, 1))
-    for corner in range(4):
-        best = corners[corners[:, corner].argmax(axis=0), :, cells].T  # (4, K)
-        beaten |= (corners < best - margin).all(axis=1)
-    return beaten
 
 
 def _duel(
