@@ -48,11 +48,9 @@ def decode(
     own_y, own_x = view.own
     rows = axis(view.y, own_y.start, own_y.stop, input_size[0], logits.shape[1])
     columns = axis(view.x, own_x.start, own_x.stop, input_size[1], logits.shape[2])
-    found = np.asarray(cv2.LUT(upsampled_argmax(logits, rows, columns), table), np.uint8)
-    labels[view.own] = found
-    sure = _confidence(logits, rows, columns)
-    sure *= found != UNLABELLED
-    confidence[view.own] = sure
+    found, sure = labels[view.own], confidence[view.own]
+    cv2.LUT(upsampled_argmax(logits, rows, columns), table, dst=found)
+    np.multiply(_confidence(logits, rows, columns), found != UNLABELLED, out=sure)
 
 
 def argmax(logits: Float32Array) -> UInt8Array:
