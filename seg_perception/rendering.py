@@ -60,7 +60,7 @@ def overlay(
     index, palette = panoptic.semantic.copy(), labels.colours.copy()
     for entry, instance in zip(cycle(range(len(labels), UNLABELLED)), instances, strict=False):
         palette[entry] = instance.shade
-        index[instance.window][instance.mask] = entry
+        cv2.copyTo(np.full(instance.mask.shape, entry, np.uint8), instance.mask.view(np.uint8), index[instance.window])
     if (rows, columns) != (height, width):
         index = np.asarray(cv2.resize(index, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
     picture = _painted(index, palette)
@@ -113,9 +113,14 @@ def _instances(
     """Every confirmed and visible track; ``scale`` (x, y) leads from the panoptic map's pixels to the image's."""
     for i in np.flatnonzero((tracks.track_ids > 0) & tracks.visible).tolist():
         track_id, label = int(tracks.track_ids[i]), int(tracks.labels[i])
-        window = _around(tracks.boxes[i], panoptic.semantic.shape)
-        mask = panoptic.panoptic[window] == (track_id << 16 | label)
-        found = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0] if mask.any() else ()
+        around = _around(tracks.boxes[i], panoptic.semantic.shape)
+        mask = panoptic.panoptic[around] == (track_id << 16 | label)
+        # All that follows looks at the mask alone, which is far smaller than what it was searched in.
+        x, y, w, h = cv2.boundingRect(mask.view(np.uint8)) if mask.size else (0, 0, 0, 0)
+        mask = mask[y : y + h, x : x + w]
+        y, x = y + around[0].start, x + around[1].start
+        window = slice(y, y + h), slice(x, x + w)
+        found = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0] if mask.size else ()
         centre = (window[1].start + 0.5, window[0].start + 0.5)
         # Fewer points draw many times faster, and without the staircase of the pixels.
         outlines = tuple((cv2.approxPolyDP(line, 0.7, True)[:, 0] + centre) * scale - 0.5 for line in found)

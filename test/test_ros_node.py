@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -483,19 +482,3 @@ def test_troubles_of_the_past_are_not_told_after_a_new_start(start, robot):
     robot.until(lambda: len(robot.heard["/diagnostics"]) > before + 3, "diagnostics")
     told = [s.message for m in robot.heard["/diagnostics"][before:] for s in m.status]
     assert not [sentence for sentence in told if "could not be used" in sentence]
-
-
-def test_a_cleaned_up_node_with_a_real_network_ends_by_signal(robot, domain, data):
-    """Configured on the main thread by autostart, cleaned up on a service's."""
-    pytest.importorskip("openvino")
-    environment = {**os.environ, "SEG_PERCEPTION_WEIGHTS": str(data / "weights"), "ROS_DOMAIN_ID": str(domain)}
-    ros = ("--ros-args", "-p", "models.runtime:=openvino", "-p", "autostart:=true")
-    with subprocess.Popen([sys.executable, "-m", "seg_perception", "node", *ros], env=environment) as node:
-        try:
-            robot.until(lambda: robot.state() == "active", "the node to be active")
-            for transition in ("deactivate", "cleanup"):
-                assert robot.change(transition)
-            node.send_signal(signal.SIGINT)
-            assert node.wait(20) == 0
-        finally:
-            node.kill()

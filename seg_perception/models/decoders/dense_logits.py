@@ -18,10 +18,12 @@ from seg_perception.models.geometry import Axis, View, axis, bilinear
 from seg_perception.types import UNLABELLED, BoolArray, Float32Array, UInt8Array
 
 _TILE = 32768  # values that argmax compares at a time: 128 kB, a level-2 cache
-_CELLS = 512  # disagreeing cells interpolated at a time, for the same reason
+_CELLS = 2048  # disagreeing cells interpolated at a time: more would leave the cache
+_ROUNDING = np.float32(2**-18)  # of the corners: more than interpolating in another order can change
 _PIXELS = 2048  # disagreeing pixels interpolated at a time
 _FEW = 4  # pixels in a cell
 _CONFIDENCE_POINTS = 96  # grid points of the confidence along the shorter side
+_SUBPIXEL = 1e-3  # of a grid point: what the confidence may be off
 _DENSE_FROM = 1 / 3  # part of the pixels in disagreeing cells from which on it is quicker to interpolate all
 _DENSE_ROWS = 16
 
@@ -46,11 +48,9 @@ def decode(
     own_y, own_x = view.own
     rows = axis(view.y, own_y.start, own_y.stop, input_size[0], logits.shape[1])
     columns = axis(view.x, own_x.start, own_x.stop, input_size[1], logits.shape[2])
-    found = np.asarray(cv2.LUT(upsampled_argmax(logits, rows, columns), table), np.uint8)
-    labels[view.own] = found
-    sure = _confidence(logits, rows, columns)
-    sure *= found != UNLABELLED
-    confidence[view.own] = sure
+    found, sure = labels[view.own], confidence[view.own]
+    cv2.LUT(upsampled_argmax(logits, rows, columns), table, dst=found)
+    np.multiply(_confidence(logits, rows, columns), found != UNLABELLED, out=sure)
 
 
 def argmax(logits: Float32Array) -> UInt8Array:
@@ -147,28 +147,74 @@ def _resolve_cells(
     flat = logits.reshape(classes, -1)
     corners = np.take(flat, np.stack([top + left, top + right, bottom + left, bottom + right]), axis=1)  # (C, 4, K)
     can_win = corners.max(axis=1) >= corners.min(axis=1).max(axis=0)
+    weights = rows.weight[:, cell_y][:, None], columns.weight[:, cell_x]  # (P, 1, K), (Q, K)
+    winner = np.empty((len(cell_y), len(rows.weight), len(columns.weight)), np.uint8)
+    pairs = np.flatnonzero(can_win.sum(axis=0) == 2)
+    winner[pairs], sure = _duel(corners[:, :, pairs], can_win[:, pairs], *(w[..., pairs] for w in weights))
+    unsure = np.ones(len(cell_y), np.bool_)
+    unsure[pairs[sure]] = False
+    others = np.flatnonzero(unsure)
+    if len(others):
+        winner[others] = _contest(corners[:, :, others], can_win[:, others], *(w[..., others] for w in weights))
+    # Cells of equal size are written as blocks: an index for each cell, not for each pixel.
+    height, width = rows.count[cell_y], columns.count[cell_x]
+    for h, w in {*zip(height.tolist(), width.tolist(), strict=True)}:
+        equal = (height == h) & (width == w)
+        blocks = np.lib.stride_tricks.sliding_window_view(labels, (h, w), writeable=True)
+        blocks[rows.index[0, cell_y[equal]], columns.index[0, cell_x[equal]]] = winner[equal, :h, :w]
+
+
+def _duel(
+    corners: Float32Array, can_win: BoolArray, weight_y: Float32Array, weight_x: Float32Array
+) -> tuple[UInt8Array, BoolArray]:
+    """The winners ``(K, P, Q)`` in cells where two classes can win, by the sign of their interpolated difference; and
+    the cells ``(K,)`` where that differs everywhere from 0 by more than rounding can do, so that the sign is sure.
+    """
+    first_class, second_class = np.nonzero(can_win.T)[1].reshape(-1, 2).T
+    cells = np.arange(can_win.shape[1])
+    first, second = corners[first_class, :, cells].T, corners[second_class, :, cells].T  # (4, K)
+    lead = second - first
+    upper = lead[0] + (lead[1] - lead[0]) * weight_x
+    lower = lead[2] + (lead[3] - lead[2]) * weight_x
+    value = (lower - upper) * weight_y
+    value += upper
+    wins = np.ascontiguousarray((value > 0).transpose(2, 0, 1)).view(np.uint8)
+    numbers = first_class.astype(np.uint8), (second_class - first_class).astype(np.uint8)
+    winner = numbers[0][:, None, None] + wins * numbers[1][:, None, None]
+    largest = np.maximum(np.abs(first), np.abs(second)).max(axis=0)
+    return winner, np.abs(value, out=value).min(axis=(0, 1)) > _ROUNDING * largest
+
+
+def _contest(
+    corners: Float32Array, can_win: BoolArray, weight_y: Float32Array, weight_x: Float32Array
+) -> UInt8Array:
+    """The winners ``(K, P, Q)`` in any cells: all that can win are interpolated in turns."""
     candidates = can_win.sum(axis=0)
     order = np.argsort(-candidates, kind="stable")  # most candidates first: the r-th round is then a slice
-    cell_y, cell_x, candidates = cell_y[order], cell_x[order], candidates[order]
-    corners = corners[:, :, order]
+    candidates, corners = candidates[order], corners[:, :, order]
+    weight_y, weight_x = weight_y[..., order], weight_x[..., order]
     nth_class = np.nonzero(can_win.T[order])[1]  # cell by cell, classes in rising order
     first = np.cumsum(candidates) - candidates
 
-    weight_y, weight_x = rows.weight[:, cell_y], columns.weight[:, cell_x]  # (P, K), (Q, K)
-    shape = (len(weight_y), len(weight_x), len(cell_y))
+    shape = (len(weight_y), *weight_x.shape)
     best, winner = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.uint8)
     for turn in range(int(candidates[0])):
         n = int(np.searchsorted(-candidates, -turn))  # cells with more than `turn` candidates
         chosen = nth_class[first[:n] + turn]
         a, b, c, d = (corners[chosen, k, np.arange(n)] for k in range(4))
-        wy, wx = weight_y[:, None, :n], weight_x[None, :, :n]
-        value = (a * (1 - wx) + b * wx) * (1 - wy) + (c * (1 - wx) + d * wx) * wy
+        wy, wx = weight_y[..., :n], weight_x[:, :n]
+        value = (a * (1 - wx) + b * wx) * (1 - wy)
+        value += (c * (1 - wx) + d * wx) * wy
+        if turn == 0:  # which all cells take part in, but for those with a NaN
+            best[:, :, :n], winner[:, :, :n] = value, chosen
+            continue
         over = value > best[:, :, :n]
         np.maximum(best[:, :, :n], value, out=best[:, :, :n])
         np.maximum(winner[:, :, :n], over * chosen.astype(np.uint8), out=winner[:, :, :n])
     winner[:, :, candidates == 0] = UNLABELLED  # a corner is NaN
-    target = rows.index[:, None, cell_y] * labels.shape[1] + columns.index[None, :, cell_x]
-    labels.reshape(-1)[target] = winner
+    in_turn = np.empty((len(order), *shape[:2]), np.uint8)
+    in_turn[order] = winner.transpose(2, 0, 1)
+    return in_turn
 
 
 def _dense(logits: Float32Array, rows: Axis, columns: Axis) -> UInt8Array:
@@ -189,12 +235,18 @@ def _confidence(logits: Float32Array, rows: Axis, columns: Axis) -> UInt8Array:
     grid -= grid.max(axis=0)
     probability = np.nan_to_num(1 / np.exp(grid, out=grid).sum(axis=0))
     coarse = np.clip(probability * 255 + 0.5, 1, 255).astype(np.uint8)
-    to_coarse = [[a.scale / step, (a.offset - first) / step] for a in (columns, rows)]  # image pixel -> coarse point
+    to_coarse = [(a.scale / step, (a.offset - first) / step) for a in (columns, rows)]  # image pixel -> coarse point
     (scale_x, shift_x), (scale_y, shift_y) = to_coarse
+    size = (len(columns), len(rows))
+    # Where the grid covers exactly these pixels this is a resize, which OpenCV does ten times as fast.
+    whole = [n * scale - points for (scale, _), n, points in zip(to_coarse, size, coarse.shape[::-1], strict=True)]
+    centred = [(scale - 1) / 2 - shift for scale, shift in to_coarse]
+    if np.abs(whole + centred).max() < _SUBPIXEL:
+        return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR), np.uint8)
     fine = cv2.warpAffine(
         coarse,
         np.array([[scale_x, 0, shift_x], [0, scale_y, shift_y]]),
-        (len(columns), len(rows)),
+        size,
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
