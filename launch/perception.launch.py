@@ -5,8 +5,8 @@ ros2 launch seg_perception perception.launch.py params_file:=my_robot.yaml names
 
 import os
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -21,6 +21,13 @@ ARGUMENTS = {
     "use_sim_time": ("false", "take the time from /clock"),
     "log_level": ("info", "debug, info, warn or error"),
 }
+
+
+def _refuse_missing_file(context: LaunchContext) -> None:
+    """launch_ros itself only warns, and starts the node with its defaults."""
+    path = LaunchConfiguration("params_file").perform(context)
+    if not os.path.isfile(path):
+        raise RuntimeError(f"params_file: there is no file {path}; expected a ROS parameter file")
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -48,4 +55,4 @@ def generate_launch_description() -> LaunchDescription:
         output="screen",
         emulate_tty=True,
     )
-    return LaunchDescription([*arguments, *environment, node])
+    return LaunchDescription([*arguments, OpaqueFunction(function=_refuse_missing_file), *environment, node])

@@ -237,3 +237,11 @@ def test_ctrl_c_ends_the_listener_with_what_it_heard(bag: Path, tmp_path: Path) 
     listener.send_signal(signal.SIGINT)
     assert "25 images, 0 complete frames" in finish(listener, expected=1)
     assert json.loads(out.read_text())["images"] == 25
+
+
+def test_a_recording_is_never_overwritten(tmp_path: Path) -> None:
+    out = tmp_path / "out.mcap"
+    out.write_bytes(b"precious")
+    said = finish(start("record", "-a", "-o", out), expected=2)
+    assert "exists already" in said
+    assert out.read_bytes() == b"precious"

@@ -43,12 +43,14 @@ def record(
 ) -> Recorded:
     """Record ``topics`` (all there are and will be, if empty) into the bag ``out`` until ``duration`` seconds have
     passed or ``count`` messages are written (0: no limit), or KeyboardInterrupt. Raises :class:`BagError` when ``out``
-    cannot be written, or a limit is none.
+    exists or cannot be written, or a limit is none.
     """
     from seg_perception.ros import memory, transport
 
     if not 0.0 <= duration < math.inf or count < 0:
         raise BagError(f"duration {duration:g}, count {count}: expected 0 (no limit) or more")
+    if out.exists():
+        raise BagError(f"{out}: exists already, and a recording cannot be made again; choose another name")
     transport.activate()
     memory.keep_large_blocks()
     import rclpy

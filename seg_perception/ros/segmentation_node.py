@@ -44,6 +44,7 @@ class SegmentationNode(ManagedNode):
         self._pipeline = Parameters(self, PipelineConfig())
         names = _checked_names(self.config.value.cameras)
         self._cameras = {name: Parameters(self, CameraConfig(), f"{name}.") for name in names}
+        self._tell_strangers()
         self._labels: LabelSpace | None = None
         self._trace: Trace | None = None
         self._streams: tuple[CameraStream, ...] = ()
@@ -52,6 +53,13 @@ class SegmentationNode(ManagedNode):
         self._switching = Lock()
         self._diagnostics = Diagnostics(self)
         self.create_timer(_WATCH_PERIOD, self._watch)
+
+    def _tell_strangers(self) -> None:
+        """Say which parameters were set that no part of the node declared: most likely they are misspelt."""
+        ours = ("use_sim_time", "start_type_description_service", "qos_overrides.")
+        strangers = [n for n in self._parameter_overrides if not self.has_parameter(n) and not n.startswith(ours)]
+        if strangers:
+            self.get_logger().warning(f"this node has no parameter {', '.join(sorted(strangers))}: set, and ignored")
 
     def configure(self) -> None:
         """Load label space and networks, run them once, and put the topics on the graph."""

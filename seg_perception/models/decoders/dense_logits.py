@@ -185,9 +185,7 @@ def _duel(
     return winner, np.abs(value, out=value).min(axis=(0, 1)) > _ROUNDING * largest
 
 
-def _contest(
-    corners: Float32Array, can_win: BoolArray, weight_y: Float32Array, weight_x: Float32Array
-) -> UInt8Array:
+def _contest(corners: Float32Array, can_win: BoolArray, weight_y: Float32Array, weight_x: Float32Array) -> UInt8Array:
     """The winners ``(K, P, Q)`` in any cells: all that can win are interpolated in turns."""
     candidates = can_win.sum(axis=0)
     order = np.argsort(-candidates, kind="stable")  # most candidates first: the r-th round is then a slice
