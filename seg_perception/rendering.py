@@ -60,7 +60,9 @@ def overlay(
     index, palette = panoptic.semantic.copy(), labels.colours.copy()
     for entry, instance in zip(cycle(range(len(labels), UNLABELLED)), instances, strict=False):
         palette[entry] = instance.shade
-        cv2.copyTo(np.full(instance.mask.shape, entry, np.uint8), instance.mask.view(np.uint8), index[instance.window])
+        if instance.mask.size:
+            paint = np.full(instance.mask.shape, entry, np.uint8)
+            cv2.copyTo(paint, instance.mask.view(np.uint8), index[instance.window])
     if (rows, columns) != (height, width):
         index = np.asarray(cv2.resize(index, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
     picture = _painted(index, palette)

@@ -102,6 +102,26 @@ def test_every_geometry_is_the_affine_map_it_says(image: tuple[int, int], grid: 
     assert ((labels == expected) | unsure).all()
 
 
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 1000), apart=st.sampled_from([1e-7, 1e-6, 1e-5, 1e-3, 1.0]), infinite=st.booleans())
+def test_a_duel_is_sure_only_of_what_interpolating_both_says(seed: int, apart: float, infinite: bool) -> None:
+    """Two classes that are as near as float32 can tell, and farther apart, in cells of 5 x 7 pixels."""
+    rng = np.random.default_rng(seed)
+    corners = np.repeat(rng.normal(0, 5, (1, 4, 200)), 3, axis=0)
+    corners[2] += apart * rng.normal(0, 1, (4, 200))
+    corners[1] = -100  # cannot win
+    if infinite:
+        corners[0, 1, :20] = -np.inf
+    corners = corners.astype(np.float32)
+    can_win = np.array([[True], [False], [True]]).repeat(200, axis=1)
+    weights = rng.random((5, 1, 200), np.float32), rng.random((7, 200), np.float32)
+    winner, sure = dense_logits._duel(corners, can_win, *weights)
+    np.testing.assert_array_equal(winner[sure], dense_logits._contest(corners, can_win, *weights)[sure])
+    assert not (infinite and sure[:20].any())
+    if apart == 1.0:
+        assert sure[20:].mean() > 0.5
+
+
 def test_argmax_is_numpys_and_the_lowest_of_equals() -> None:
     logits = np.random.default_rng(0).integers(-3, 4, (20, 61, 700)).astype(np.float32)
     np.testing.assert_array_equal(dense_logits.argmax(logits), logits.argmax(axis=0))

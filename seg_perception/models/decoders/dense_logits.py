@@ -4,8 +4,10 @@ every class.
 Between four neighbouring logits bilinear interpolation is a weighted mean, so a class that is the largest at all four
 corners of a cell is the largest everywhere in it: only cells whose corners disagree are looked at. There a class can
 win only if its largest corner reaches the largest smallest-corner of any class, which leaves two or three. Rounding
-keeps this exact, because the mean is formed with products and sums whose float32 rounding is monotone. Of equal logits
-the lowest class wins, as in ``argmax``; at a tie to the last bit a cell with one winner at its corners keeps it.
+keeps this exact, because the mean is formed with products and sums whose float32 rounding is monotone. Of two classes
+the sign of their interpolated difference decides, unless it is so small that rounding could turn it: such a cell, and
+one with more classes, interpolates each. Of equal logits the lowest class wins, as in ``argmax``; at a tie to the last
+bit a cell with one winner at its corners keeps it.
 """
 
 from __future__ import annotations
@@ -164,6 +166,7 @@ def _resolve_cells(
         blocks[rows.index[0, cell_y[equal]], columns.index[0, cell_x[equal]]] = winner[equal, :h, :w]
 
 
+@np.errstate(invalid="ignore")  # infinite corners make a NaN, of which nothing is sure
 def _duel(
     corners: Float32Array, can_win: BoolArray, weight_y: Float32Array, weight_x: Float32Array
 ) -> tuple[UInt8Array, BoolArray]:
