@@ -55,6 +55,7 @@ from seg_perception.rendering import OPACITY, overlay, shade
 from seg_perception.types import PanopticMap, SemanticMap, Tracks
 
 WIDTH, HEIGHT = 1280, 720
+BOXES = (10, 50, 200)
 PLAIN, COMPETENT = "plain", "numpy and OpenCV"
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -318,15 +319,15 @@ def fill(scene: Scene) -> Step:
     return Step("fill" if real else "fill (array.array)", ways, "equal")
 
 
-def tracker_row() -> Row:
+def tracker_row(boxes: int) -> Row:
     """The three trackers scene by scene; the best scene's median frame, as in tracker.py."""
     known = tracker_benchmark.ways()
     names = {OURS: OURS, PLAIN: "supervision ByteTrack", COMPETENT: "trackers ByteTrackTracker"}
-    scenes = [tracker_benchmark.scene(10, tracker_benchmark.FIRST_SEED + i) for i in range(3)]
+    scenes = [tracker_benchmark.scene(boxes, tracker_benchmark.FIRST_SEED + i) for i in range(3)]
     ms = {way: min(tracker_benchmark.run(known[name], looks)[0] for looks in scenes) for way, name in names.items()}
     # They run in the interpreter's own thread: no need to time them once more.
     both = {n: ms[name] for name in (PLAIN, COMPETENT) for n in (name, name + ONE_THREAD)}
-    return {"case": "tracker", "ms": {OURS: ms[OURS], **both}, "agreement": "10 boxes; ids: see tracker.py"}
+    return {"case": f"tracker, {boxes} boxes", "ms": {OURS: ms[OURS], **both}, "agreement": "ids: see tracker.py"}
 
 
 def steps() -> Iterator[Step]:
@@ -342,18 +343,28 @@ def steps() -> Iterator[Step]:
 
 def main() -> None:
     arguments = options(__doc__, runs=11)
-    rows: list[Row] = [tracker_row()]
+    trackers = [tracker_row(boxes) for boxes in BOXES]
+    rows: list[Row] = []
     for step in steps():
         peers = with_one_thread({name: way for name, way in step.ways.items() if name != OURS})
         ms = timed({OURS: step.ways[OURS], **peers}, arguments.runs)
         rows.append({"case": step.name, "ms": ms, "agreement": step.agreement})
-    times = [row["ms"] for row in rows]
-    total, without_fill = ({name: sum(ms[name] for ms in some) for name in ms} for some in (times, times[:-1]))
-    rows += [{"case": "all steps", "ms": total}, {"case": "all steps but the fill", "ms": without_fill}]
-    report("the steps of one 720p frame", rows, arguments.json)
-    ratio = rows[-2]["ratio"]
-    for peer in (PLAIN, COMPETENT):
-        print(f"{min(ratio[peer], ratio[peer + ONE_THREAD]):.1f} x the speed of: {peer}, the better number of threads")
+    sums = [summed(f"one frame with {n} boxes", [row, *rows]) for n, row in zip(BOXES, trackers, strict=True)]
+    core = [row for row in rows if row["case"] != "overlay"]
+    sums.append(summed("every core step once: without overlay, trackers at 10, 50 and 200 boxes", [*core, *trackers]))
+    report("the steps of one 720p frame", [*trackers, *rows, *sums], arguments.json)
+    for row in sums:
+        slower = (min(row["ratio"][peer], row["ratio"][peer + ONE_THREAD]) for peer in (PLAIN, COMPETENT))
+        print(
+            "{}: {:.1f} x plain, {:.1f} x numpy and OpenCV, each at its better number of threads".format(
+                row["case"], *slower
+            )
+        )
+
+
+def summed(case: str, rows: list[Row]) -> Row:
+    """The rows' milliseconds peer by peer, added up."""
+    return {"case": case, "ms": {name: sum(row["ms"][name] for row in rows) for name in rows[0]["ms"]}}
 
 
 if __name__ == "__main__":
