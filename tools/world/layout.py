@@ -211,7 +211,7 @@ class _Landscaper:
         kit, build, variant = self.kit, self._builder("pole"), self.kit.variant("pole")
         z, scale = self.place.height(x, y) - 0.05, self.kit.uniform(0.8, 1.2)
         steel = kit.flat(grey(kit.rng, 0.1, 0.8, 0.2) if kit.rng.random() < 0.7 else any_colour(kit.rng), 0.4)
-        radius, height = kit.uniform(0.04, 0.11), {"bollard": 1.0, "post": 2.5, "disc_sign": 2.6, "triangle_sign": 2.6, "traffic_light": 3.4}.get(variant, 6.0) * scale
+        radius, height = kit.uniform(0.05, 0.15), {"bollard": 1.0, "post": 2.5, "disc_sign": 2.6, "triangle_sign": 2.6, "traffic_light": 3.4}.get(variant, 6.0) * scale
         if variant == "bollard":
             radius = kit.uniform(0.07, 0.16)
         build.cylinder(steel, (x, y, z), (x, y, z + height), radius)
@@ -306,8 +306,8 @@ def _side(side: int, label: str, near: float, far: float, z: float) -> Band:
 def _furnish(kit: Kit, land: _Landscaper, kind: str, right: float, left: float) -> None:
     chance = kit.rng.random
     for side, edge in ((-1, -right), (1, left)):
-        built = chance() < {"street": 0.75, "yard": 0.7, "park": 0.3}[kind]
-        gap = kit.uniform(0.5, 7) if kind != "park" else kit.uniform(10, 25)
+        built = chance() < {"street": 0.85, "yard": 0.85, "park": 0.4}[kind]
+        gap = kit.uniform(0.5, 5) if kind != "park" else kit.uniform(5, 20)
         if built:
             land.row_of_houses(side, edge + gap)
         elif chance() < 0.5:
@@ -315,8 +315,8 @@ def _furnish(kit: Kit, land: _Landscaper, kind: str, right: float, left: float) 
         if chance() < 0.35:
             land.fence(side * (edge + kit.uniform(0.3, 0.5 + gap * 0.5)), kit.uniform(-40, 40), kit.uniform(6, 30))
         if kind != "park":
-            spacing, offset = kit.uniform(9, 25), edge - kit.uniform(0.3, 0.8)
-            if chance() < 0.85:
+            spacing, offset = kit.uniform(5, 16), edge - kit.uniform(0.3, 0.8)
+            if chance() < 0.9:
                 for x in np.arange(-EXTENT + kit.uniform(5, 20), EXTENT, spacing):
                     land.pole(*land.spot(side * offset, x), -side)
             if chance() < 0.5:
@@ -329,7 +329,7 @@ def _furnish(kit: Kit, land: _Landscaper, kind: str, right: float, left: float) 
             if land.place.free(*land_at, 0.8):
                 (land.tree if chance() < 0.6 else land.bush)(*land_at)
     if kind != "street":
-        for _ in range(int(kit.rng.integers(2, 8))):
+        for _ in range(int(kit.rng.integers(6, 16))):
             offset = kit.uniform(right - 2, left + 2)
             if abs(offset) > 2.0:
                 land.pole(*land.spot(offset), 1)

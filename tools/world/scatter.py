@@ -61,19 +61,20 @@ def _camera(scene: Scene, rng: np.random.Generator) -> FloatArray:
         if place.free(x, y, 0.6):
             break
     along = np.arctan(place.bend.slope(x)) + (np.pi if rng.random() < 0.5 else 0.0)
-    yaw = along + (rng.normal(0, 0.35) if rng.random() < 0.8 else rng.uniform(-np.pi, np.pi))
+    yaw = along + (rng.normal(0, 0.5) if rng.random() < 0.8 else rng.uniform(-np.pi, np.pi))
     look = rotation(yaw, rng.uniform(-0.03, 0.22), rng.normal(0, 0.02)) @ OPTICAL
     return transform(look, np.array([x, y, rng.uniform(0.4, 1.8)]))
 
 
 def _arrange(scene: Scene, rng: np.random.Generator, pose: FloatArray, lens: Lens) -> list[State | None]:
-    """Things at log-uniform distances in the view, on free ground, each with a chance of 60 % to be there."""
+    """Things at log-uniform distances in the view, on free ground, a random share of them."""
     heading, half = np.arctan2(pose[1, 2], pose[0, 2]), np.arctan(lens.width / 2 / lens.focal)
     taken: list[tuple[float, float, float]] = []
     states: list[State | None] = []
+    share = rng.uniform(0.1, 0.65)
     for thing, extent in zip(scene.things, scene.extents, strict=True):
         states.append(None)
-        if rng.random() > 0.6:
+        if rng.random() > share:
             continue
         for _ in range(12):
             nearest = NEAREST + 1.2 * extent.radius
@@ -104,4 +105,4 @@ def _fits(scene: Scene, label: str, x: float, y: float, rng: np.random.Generator
 
 def _dull(view: View) -> bool:
     share = np.bincount(view.semantic.ravel(), minlength=len(CLASSES)) / view.semantic.size
-    return bool(share.max() > 0.7 or share[len(STUFF) :].sum() < 0.01 or np.count_nonzero(share > 0.005) < 4 or np.min(view.depth) < 0.35)
+    return bool(share.max() > 0.7 or share[len(STUFF) :].sum() < 0.004 or np.count_nonzero(share > 0.005) < 4 or np.min(view.depth) < 0.35)

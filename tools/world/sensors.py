@@ -31,10 +31,10 @@ class Optics:
     def random(cls, rng: np.random.Generator) -> Optics:
         """A camera somewhere between good and poor."""
         return cls(
-            brightness=float(rng.uniform(0.28, 0.55)),
+            brightness=float(rng.uniform(0.3, 0.58)),
             balance=rng.uniform(0.9, 1.1, 3),
             gamma=float(rng.uniform(0.75, 1.3)),
-            saturation=float(rng.uniform(0.4, 1.3)),
+            saturation=float(rng.uniform(0.5, 1.5)),
             vignette=float(rng.uniform(0, 0.35)),
             blur=float(rng.uniform(0.3, 0.9)),
             motion=float(rng.choice([0.0, 0.0, rng.uniform(1.5, 4.0)])),

@@ -85,7 +85,7 @@ def _stones(rng: np.random.Generator, colour: Colour, spread: float, rows: int, 
 
 
 def _markings(rng: np.random.Generator, picture: FloatArray) -> FloatArray:
-    paint = hsv(rng.choice([0.0, 0.14]), rng.choice([0.03, 0.6]), rng.uniform(0.6, 0.95))
+    paint = hsv(0.13, rng.choice([0.03, 0.6]), rng.uniform(0.6, 0.95))
     wear = np.clip(0.75 + 0.35 * noise(rng, 0.8), 0, 1)
     u = np.arange(SIZE) / SIZE
     dash = (np.arange(SIZE) / SIZE < rng.uniform(0.4, 0.7)).astype(np.float32)[:, None]
