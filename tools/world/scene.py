@@ -127,21 +127,30 @@ def _configure(spec: Any, size: tuple[int, int]) -> None:
 
 
 def _make_robot(kit: Kit, place: Place) -> Robot:
-    walkable = [b for b in place.bands if b.label in ("road", "sidewalk")]
-    band = walkable[int(kit.rng.integers(len(walkable)))]
-    offset = band.middle + kit.uniform(-0.3, 0.3) * (band.left - band.right)
-    speed = kit.uniform(0.6, 2.2) if band.label == "sidewalk" or place.kind != "street" else kit.uniform(1.5, 6.0)
-    path = Along(place.bend, kit.uniform(-60, -20), offset, speed, kit.uniform(0, 0.3), kit.uniform(4, 9))
     height = kit.uniform(0.45, 1.7)
     look = rotation(0.0, kit.uniform(0.0, 0.16), kit.uniform(-0.03, 0.03)) @ OPTICAL
     glances = tuple((kit.uniform(0.02, 0.22), kit.uniform(3, 12), kit.uniform(0, 6.28)) for _ in range(2))
     return Robot(
-        path,
+        _robot_path(kit, place),
         transform(look, np.array([0.2, 0.0, height])),
         transform(np.eye(3), np.array([0.0, 0.0, height + 0.25])),
         np.radians(kit.uniform(60, 92)),
         glances,
     )
+
+
+def _robot_path(kit: Kit, place: Place) -> Path:
+    """Along a road or sidewalk, clear of everything that stands there (the last try is taken if none is)."""
+    walkable = [b for b in place.bands if b.label in ("road", "sidewalk")]
+    for _ in range(100):
+        band = walkable[int(kit.rng.integers(len(walkable)))]
+        offset = band.middle + kit.uniform(-0.3, 0.3) * (band.left - band.right)
+        slow = band.label == "sidewalk" or place.kind != "street"
+        speed = kit.uniform(0.6, 2.2) if slow else kit.uniform(1.5, 5.0)
+        path = Along(place.bend, kit.uniform(-60, -10), offset, speed, kit.uniform(0, 0.3), kit.uniform(4, 9))
+        if all(place.free(s.x, s.y, 0.6) for s in map(path.at, np.arange(0, 15, 0.2))):
+            break
+    return path
 
 
 @dataclass
