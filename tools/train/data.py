@@ -13,6 +13,8 @@ from torch import Tensor
 
 from tools.world.variants import CLASS_ID, THINGS
 
+Pixels = NDArray[np.uint8]
+
 SMALLEST = 24
 """Things with fewer visible pixels in the crop teach nothing: their cells are left out of the loss."""
 _FIRST_THING = CLASS_ID[THINGS[0]]
@@ -20,9 +22,9 @@ _FIRST_THING = CLASS_ID[THINGS[0]]
 
 @dataclass(frozen=True)
 class Batch:
-    """``image`` ``(B, 3, H, W)`` float 0..1; ``semantic`` and ``thing`` ``(B, H, W)`` long; the things to find, padded to
-    the most of any picture: ``number`` ``(B, M)`` long (0 pads), ``label`` ``(B, M)`` long 0..5, ``box`` ``(B, M, 4)``
-    corners in pixels.
+    """``image`` ``(B, 3, H, W)`` float 0..1; ``semantic`` and ``thing`` ``(B, H, W)`` long; the things to find,
+    padded to the most of any picture: ``number`` ``(B, M)`` long (0 pads), ``label`` ``(B, M)`` long 0..5, ``box``
+    ``(B, M, 4)`` corners in pixels.
     """
 
     image: Tensor
@@ -45,13 +47,15 @@ class Shards:
     def __len__(self) -> int:
         return len(self._index)
 
-    def view(self, index: int) -> NDArray[np.uint8]:
+    def view(self, index: int) -> Pixels:
         """``(288, 512, 5)`` red, green, blue, class, thing."""
         array, row = self._index[index]
         return np.asarray(self._arrays[array][row])
 
 
-def training_batch(shards: Shards, rng: np.random.Generator, count: int, size: tuple[int, int], closest: float) -> Batch:
+def training_batch(
+    shards: Shards, rng: np.random.Generator, count: int, size: tuple[int, int], closest: float
+) -> Batch:
     """``count`` random views, a random part of each (down to ``closest`` of its width) shown at ``size`` (w, h)."""
     parts = [_augment(shards.view(int(rng.integers(len(shards)))), rng, size, closest) for _ in range(count)]
     return _collate(parts)
@@ -62,13 +66,14 @@ def plain_batch(shards: Shards, indices: range, size: tuple[int, int]) -> Batch:
     return _collate([_resize(shards.view(i), size) for i in indices])
 
 
-def _resize(view: NDArray[np.uint8], size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    shrinks = view.shape[1] > size[0]
-    image = cv2.resize(np.ascontiguousarray(view[..., :3]), size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return image, cv2.resize(np.ascontiguousarray(view[..., 3:]), size, interpolation=cv2.INTER_NEAREST_EXACT)
+def _resize(view: Pixels, size: tuple[int, int]) -> tuple[Pixels, Pixels]:
+    kind = cv2.INTER_AREA if view.shape[1] > size[0] else cv2.INTER_LINEAR
+    image = cv2.resize(np.ascontiguousarray(view[..., :3]), size, interpolation=kind)
+    truth = cv2.resize(np.ascontiguousarray(view[..., 3:]), size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(image, np.uint8), np.asarray(truth, np.uint8)
 
 
-def _augment(view: NDArray[np.uint8], rng: np.random.Generator, size: tuple[int, int], closest: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _augment(view: Pixels, rng: np.random.Generator, size: tuple[int, int], closest: float) -> tuple[Pixels, Pixels]:
     height, width = view.shape[:2]
     w = width * float(np.exp(rng.uniform(np.log(closest), 0.0)))
     h = min(height, w * size[1] / size[0] * float(np.exp(rng.uniform(-0.12, 0.12))))
@@ -79,20 +84,20 @@ def _augment(view: NDArray[np.uint8], rng: np.random.Generator, size: tuple[int,
     return _recolour(np.ascontiguousarray(image), rng), truth
 
 
-def _recolour(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def _recolour(image: Pixels, rng: np.random.Generator) -> Pixels:
     """Another camera: mixed channels, contrast, gamma, blur, now and then no colour at all."""
     mix = np.eye(3) * rng.uniform(0.75, 1.25, 3) + rng.uniform(-0.12, 0.12, (3, 3))
     if rng.random() < 0.08:
         mix = np.full((3, 3), 1 / 3)
-    image = cv2.transform(image, mix)
+    mixed = cv2.transform(image, mix)
     ramp = np.clip((np.arange(256) / 255 - 0.5) * rng.uniform(0.7, 1.3) + 0.5 + rng.uniform(-0.15, 0.15), 0, 1)
-    image = cv2.LUT(image, (255 * ramp ** rng.uniform(0.75, 1.35)).astype(np.uint8))
+    mixed = cv2.LUT(mixed, (255 * ramp ** rng.uniform(0.75, 1.35)).astype(np.uint8))
     if rng.random() < 0.2:
-        image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.3, 1.2)))
-    return image
+        mixed = cv2.GaussianBlur(mixed, (0, 0), float(rng.uniform(0.3, 1.2)))
+    return np.asarray(mixed, np.uint8)
 
 
-def _collate(parts: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> Batch:
+def _collate(parts: list[tuple[Pixels, Pixels]]) -> Batch:
     images = torch.from_numpy(np.stack([image for image, _ in parts])).permute(0, 3, 1, 2)
     truth = torch.from_numpy(np.stack([np.ascontiguousarray(truth) for _, truth in parts])).long()
     found = [_things(part[1]) for part in parts]
@@ -111,7 +116,7 @@ def _collate(parts: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> Batch:
     )
 
 
-def _things(truth: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _things(truth: Pixels) -> NDArray[np.float32]:
     """``(n, 6)``: number, label, box of every thing that is large enough."""
     rows = []
     for number in np.flatnonzero(np.bincount(truth[..., 1].ravel()) >= SMALLEST):

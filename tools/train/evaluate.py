@@ -47,7 +47,7 @@ class Found:
 
 @torch.no_grad()
 def score(network: Network, shards: Shards, size: tuple[int, int], limit: int, smallest: int = 144) -> Scores:
-    """On the first ``limit`` views. Things with fewer than ``smallest`` visible pixels (of 512x288) are not asked for."""
+    """On the first ``limit`` views. Things with fewer than ``smallest`` pixels (of 512x288) are not asked for."""
     network.eval()
     instances = InstanceNetwork(network)
     counts = np.zeros((len(CLASSES), len(CLASSES)))
@@ -57,7 +57,9 @@ def score(network: Network, shards: Shards, size: tuple[int, int], limit: int, s
     for first in range(0, min(limit, len(shards)), 8):
         batch = plain_batch(shards, range(first, min(first + 8, limit, len(shards))), size)
         logits = network.semantic(network.features(batch.image)[1])
-        labels = torch.nn.functional.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False).argmax(1)
+        labels = torch.nn.functional.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False).argmax(
+            1
+        )
         pairs = batch.semantic.numpy() * len(CLASSES) + labels.numpy()
         counts += np.bincount(pairs.ravel(), minlength=counts.size).reshape(counts.shape)
         rows, prototypes = instances(batch.image)
@@ -91,8 +93,9 @@ def decode(rows: NDArray[np.float32], prototypes: NDArray[np.float32], least: fl
     height, width = prototypes.shape[1:]
     masks = (rows[kept, 10:] @ prototypes.reshape(len(prototypes), -1)).reshape(-1, height, width) > 0
     x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
-    inside = lambda v, a, b: (v > a[:, None] / 2) & (v < b[:, None] / 2)  # noqa: E731
-    masks &= inside(y, low[kept, 1], high[kept, 1])[:, :, None] & inside(x, low[kept, 0], high[kept, 0])[:, None, :]
+    across = (x > low[kept, :1] / 2) & (x < high[kept, :1] / 2)
+    down = (y > low[kept, 1:] / 2) & (y < high[kept, 1:] / 2)
+    masks &= down[:, :, None] & across[:, None, :]
     return Found(scores[kept], labels[kept], masks)
 
 
@@ -107,7 +110,7 @@ def _match(
 ) -> None:
     """Add this picture's hits and misses. What lies mostly on a thing too small to be asked for counts as neither."""
     sizes = np.bincount(full.ravel())
-    numbers = [n for n in np.flatnonzero(sizes) if n]
+    numbers = [int(n) for n in np.flatnonzero(sizes) if n]
     labels = {n: int(kind[full == n][0]) for n in numbers}
     for n in numbers:
         wanted[labels[n]] += sizes[n] >= least

@@ -31,15 +31,19 @@ def main() -> None:
 
 
 def export(module: torch.nn.Module, path: Path, outputs: list[str], classes: tuple[str, ...]) -> None:
-    """Write one network for one picture of ``SIZE``; raises ``AssertionError`` when onnxruntime disagrees with torch."""
+    """Write a network for one picture of ``SIZE``; raises ``AssertionError`` when onnxruntime disagrees with torch."""
     image = torch.rand(1, 3, SIZE[1], SIZE[0])
-    torch.onnx.export(module, (image,), str(path), input_names=["images"], output_names=outputs, opset_version=17, dynamo=False)
+    torch.onnx.export(
+        module, (image,), str(path), input_names=["images"], output_names=outputs, opset_version=17, dynamo=False
+    )
     model = onnx.load(str(path))
     onnx.helper.set_model_props(model, {"names": str(dict(enumerate(classes)))})
     onnx.save(model, str(path))
     with torch.no_grad():
         expected = module(image)
-    given = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, {"images": image.numpy()})
+    given = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(
+        None, {"images": image.numpy()}
+    )
     for want, got in zip(expected if isinstance(expected, tuple) else (expected,), given, strict=True):
         np.testing.assert_allclose(got, want.numpy(), rtol=1e-3, atol=2e-3)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {parameters(module)} parameters")

@@ -32,7 +32,10 @@ class Losses:
 
 
 def losses(
-    outputs: tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]], batch: Batch, weights: Tensor | None, phase: tuple[int, int]
+    outputs: tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]],
+    batch: Batch,
+    weights: Tensor | None,
+    phase: tuple[int, int],
 ) -> Losses:
     """All losses of a batch. ``weights`` by class or None; ``phase`` (row, column, each 0 or 1) picks which of the four
     pixels under a cell of the half-resolution outputs is its truth: drawn anew each time, it makes the mean exact.
@@ -61,7 +64,7 @@ def semantic_loss(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Ten
 @dataclass(frozen=True)
 class Match:
     """Which thing each cell shall find: ``found`` ``(B, A)`` bool, ``thing`` ``(B, A)`` index into the batch's things,
-    ``quality`` ``(B, A)`` the score that it shall give, ``counts`` ``(B, A)`` bool whether a cell enters the class loss.
+    ``quality`` ``(B, A)`` the score that it shall give, ``counts`` ``(B, A)`` bool whether it enters the class loss.
     """
 
     found: Tensor
@@ -141,7 +144,7 @@ def mask_loss(prototypes: Tensor, coefficients: Tensor, things: Tensor, match: M
     across = (columns > box[:, 0, None] - 1) & (columns < box[:, 2, None] + 1)
     crop = (down[:, :, None] & across[:, None, :]).float()
     truth = (things[picture] == number[:, None, None]).float()
-    chunks = coefficients[picture, cell].split(torch.bincount(picture, minlength=len(prototypes)).tolist())
+    chunks = torch.split(coefficients[picture, cell], torch.bincount(picture, minlength=len(prototypes)).tolist())
     masks = torch.cat([c @ p.flatten(1) for c, p in zip(chunks, prototypes.unbind(0), strict=True)])
     masks = masks.view(len(picture), *prototypes.shape[2:])
     area = crop.sum((1, 2)).clamp(min=1)

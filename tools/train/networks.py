@@ -55,8 +55,8 @@ class Backbone(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """Top-down features (Lin et al. 2017) with the whole picture's mean at the top: three levels of ``width`` at strides
-    8, 16, 32, and one of ``fine`` channels at stride 2.
+    """Top-down features (Lin et al. 2017) with the whole picture's mean at the top: three levels of ``width`` at
+    strides 8, 16, 32, and one of ``fine`` channels at stride 2.
     """
 
     def __init__(self, widths: tuple[int, ...], width: int, fine: int) -> None:
@@ -87,9 +87,11 @@ class Boxes(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.classify = nn.Sequential(conv(width, width), conv(width, width), nn.Conv2d(width, len(THINGS), 1))
+        logits = nn.Conv2d(width, len(THINGS), 1)
+        self.classify = nn.Sequential(conv(width, width), conv(width, width), logits)
         self.regress = nn.Sequential(conv(width, width), conv(width, width), nn.Conv2d(width, 4 + COEFFICIENTS, 1))
-        nn.init.constant_(self.classify[-1].bias, -4.6)
+        assert logits.bias is not None
+        nn.init.constant_(logits.bias, -4.6)  # at first everything is background with probability 0.99
 
     def forward(self, levels: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Corners ``(B, A, 4)`` in pixels, class logits ``(B, A, C)``, coefficients ``(B, A, 32)``."""
@@ -147,7 +149,8 @@ class SemanticNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""
-        return self.network.semantic(self.network.features(images)[1])
+        logits: Tensor = self.network.semantic(self.network.features(images)[1])
+        return logits
 
 
 class InstanceNetwork(nn.Module):

@@ -58,7 +58,8 @@ class Trainer:
         self._data, self._out, self._steps, self._seed = data, out, steps, seed
         out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(seed)
-        self.network = Network().to(memory_format=torch.channels_last)
+        self.network = Network()
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network)
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         plain = [p for p in self.network.parameters() if p.ndim <= 1]
@@ -80,7 +81,10 @@ class Trainer:
             since += 1
             if self.step % 50 == 0:
                 rate = since * self._stage.batch / (time.monotonic() - started)
-                self._say(f"step {self.step} {rate:.1f} views/s semantic {sums[0] / since:.3f} classes {sums[1] / since:.3f} boxes {sums[2] / since:.3f} masks {sums[3] / since:.3f}")
+                parts = zip(("semantic", "classes", "boxes", "masks"), sums / since, strict=True)
+                self._say(
+                    f"step {self.step} {rate:.1f} views/s " + " ".join(f"{name} {mean:.3f}" for name, mean in parts)
+                )
                 started, sums, since = time.monotonic(), np.zeros(4), 0
             if self.step % save_every == 0 or self.step == self._steps:
                 self._save()
@@ -107,7 +111,7 @@ class Trainer:
         weights = self._weights() if self.step < WEIGHTED * self._steps else None
         found = losses(outputs, batch, weights, phase)
         self._optimiser.zero_grad(set_to_none=True)
-        found.total.backward()
+        found.total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
         self._optimiser.step()
         self.step += 1
@@ -135,7 +139,12 @@ class Trainer:
 
     def _save(self) -> None:
         part = self._checkpoint.with_suffix(".part")
-        state = {"network": self.network.state_dict(), "average": self.average.state_dict(), "optimiser": self._optimiser.state_dict(), "step": self.step}
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "step": self.step,
+        }
         torch.save(state, part)
         part.replace(self._checkpoint)
 

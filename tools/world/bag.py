@@ -13,10 +13,10 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
 from seg_perception.interfaces import serialised, typestore
-from seg_perception.labels import LabelSpace
 from seg_perception.offline.writer import BagWriter, qos
+
+from seg_perception.labels import LabelSpace
 from tools.world.camera import FloatArray
 from tools.world.lidar import Lidar, Sweep
 from tools.world.sequence import Moment, Sequence
@@ -63,7 +63,9 @@ def write_bag(output: Path, seed: int, frames: int, rate: int, compressed: bool,
     sequence = Sequence(seed, frames, rate)
     with BagWriter(output) as writer:
         _Recorder(writer, sequence, compressed, lidar or Lidar()).record()
-        writer.note("world", {"seed": str(seed), "split": sequence.scene.split, "frames": str(frames), "rate": str(rate)})
+        writer.note(
+            "world", {"seed": str(seed), "split": sequence.scene.split, "frames": str(frames), "rate": str(rate)}
+        )
 
 
 def _message(kind: str, /, **values: Any) -> Any:
@@ -87,8 +89,8 @@ def _image(time: float, encoding: str, pixels: NDArray[Any]) -> Any:
 
 def _cloud(time: float, frame: str, points: NDArray[Any]) -> Any:
     fields = [
-        _message("sensor_msgs/msg/PointField", name=name, offset=points.dtype.fields[name][1], datatype=_DATATYPE[kind], count=1)
-        for name, kind in points.dtype.descr
+        _message("sensor_msgs/msg/PointField", name=name, offset=entry[1], datatype=_DATATYPE[entry[0].str], count=1)
+        for name, entry in (points.dtype.fields or {}).items()
     ]
     return _message(
         "sensor_msgs/msg/PointCloud2", header=_header(time, frame), height=1, width=len(points), fields=fields,
@@ -98,14 +100,16 @@ def _cloud(time: float, frame: str, points: NDArray[Any]) -> Any:
 
 
 def _transform(time: float, parent: str, child: str, pose: FloatArray) -> Any:
-    x, y, z, w = _quaternion(pose[:3, :3])
+    x, y, z, w = quaternion(pose[:3, :3])
     translation = _message("geometry_msgs/msg/Vector3", x=float(pose[0, 3]), y=float(pose[1, 3]), z=float(pose[2, 3]))
     turn = _message("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w)
     both = _message("geometry_msgs/msg/Transform", translation=translation, rotation=turn)
-    return _message("geometry_msgs/msg/TransformStamped", header=_header(time, parent), child_frame_id=child, transform=both)
+    return _message(
+        "geometry_msgs/msg/TransformStamped", header=_header(time, parent), child_frame_id=child, transform=both
+    )
 
 
-def _quaternion(r: FloatArray) -> tuple[float, float, float, float]:
+def quaternion(r: FloatArray) -> tuple[float, float, float, float]:
     """x, y, z, w of a rotation: the eigenvector of Bar-Itzhack's symmetric matrix (2000), w >= 0."""
     k = np.array(
         [
@@ -167,7 +171,12 @@ class _Recorder:
         if self._camera.endswith("compressed"):
             quality = [cv2.IMWRITE_JPEG_QUALITY, self._sequence.scene.optics.jpeg]
             _, data = cv2.imencode(".jpg", moment.image[..., ::-1], quality)
-            picture = _message("sensor_msgs/msg/CompressedImage", header=_header(time, CAMERA), format="rgb8; jpeg compressed bgr8", data=data.ravel())
+            picture = _message(
+                "sensor_msgs/msg/CompressedImage",
+                header=_header(time, CAMERA),
+                format="rgb8; jpeg compressed bgr8",
+                data=data.ravel(),
+            )
         else:
             picture = _image(time, "rgb8", moment.image)
         self._write(self._camera, picture, time)
@@ -181,7 +190,9 @@ class _Recorder:
         self._write("/truth/objects", _cloud(time, MAP, self._objects(moment)), time)
 
     def _camera_info(self, time: float, width: int, height: int, k: FloatArray) -> Any:
-        region = _message("sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+        region = _message(
+            "sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
+        )
         return _message(
             "sensor_msgs/msg/CameraInfo", header=_header(time, CAMERA), height=height, width=width,
             distortion_model="plumb_bob", d=np.zeros(5), k=k.ravel(), r=np.eye(3).ravel(),
@@ -194,7 +205,18 @@ class _Recorder:
             if box.visible:
                 self._seen[box.number] = moment.time
             age = moment.time - self._seen.get(box.number, -np.inf)
-            rows.append((*box.centre, *box.velocity, *box.size, box.yaw, self._ids[box.label], box.number, float(box.visible), age))
+            rows.append(
+                (
+                    *box.centre,
+                    *box.velocity,
+                    *box.size,
+                    box.yaw,
+                    self._ids[box.label],
+                    box.number,
+                    float(box.visible),
+                    age,
+                )
+            )
         return np.array(rows, OBJECT)
 
     def _sweep(self, start: float) -> None:

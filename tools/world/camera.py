@@ -1,4 +1,4 @@
-"""The robot that carries the sensors, and the camera's exact pictures: colour, depth, class and thing of every pixel."""
+"""The robot that carries the sensors, and the camera's exact pictures: colour, depth, class and thing by pixel."""
 
 from __future__ import annotations
 
@@ -114,7 +114,9 @@ class Eye:
     def __enter__(self) -> Eye:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._renderer.close()
 
     def look(self, data: mujoco.MjData, pose: FloatArray, sun: FloatArray) -> View:

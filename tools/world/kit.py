@@ -114,7 +114,9 @@ class Builder:
         """``size`` full lengths."""
         self._add(type=GEOM.mjGEOM_BOX, material=material, pos=pos, size=np.asarray(size) / 2, quat=quat)
 
-    def ellipsoid(self, material: str, pos: Sequence[float], size: Sequence[float], quat: Sequence[float] = IDENTITY) -> None:
+    def ellipsoid(
+        self, material: str, pos: Sequence[float], size: Sequence[float], quat: Sequence[float] = IDENTITY
+    ) -> None:
         """``size`` full lengths."""
         self._add(type=GEOM.mjGEOM_ELLIPSOID, material=material, pos=pos, size=np.asarray(size) / 2, quat=quat)
 
@@ -126,10 +128,19 @@ class Builder:
         """From ``a`` to ``b``."""
         self._add(type=GEOM.mjGEOM_CYLINDER, material=material, fromto=[*a, *b], size=[radius, 0, 0])
 
-    def mesh(self, material: str, mesh: str, pos: Sequence[float] = (0, 0, 0), quat: Sequence[float] = IDENTITY) -> None:
+    def mesh(
+        self, material: str, mesh: str, pos: Sequence[float] = (0, 0, 0), quat: Sequence[float] = IDENTITY
+    ) -> None:
         """A mesh of :meth:`Kit.mesh`."""
         self._add(type=GEOM.mjGEOM_MESH, material=material, meshname=mesh, pos=pos, quat=quat)
 
-    def shape(self, material: str, shape: Mesh, pos: Sequence[float] = (0, 0, 0), quat: Sequence[float] = IDENTITY, smooth: bool = False) -> None:
+    def shape(
+        self,
+        material: str,
+        shape: Mesh,
+        pos: Sequence[float] = (0, 0, 0),
+        quat: Sequence[float] = IDENTITY,
+        smooth: bool = False,
+    ) -> None:
         """A mesh that is used once."""
         self.mesh(material, self.kit.mesh(shape, smooth), pos, quat)

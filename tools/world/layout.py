@@ -30,10 +30,16 @@ class Bend:
     length: float
     phase: float
 
-    def y(self, x: FloatArray) -> FloatArray:
-        return self.amplitude * np.sin(x / self.length + self.phase)
+    def y(self, x: float) -> float:
+        """The centre line at one place."""
+        return float(self.amplitude * np.sin(x / self.length + self.phase))
+
+    def line(self, xs: FloatArray) -> FloatArray:
+        """The centre line at many."""
+        return self.amplitude * np.sin(xs / self.length + self.phase)
 
     def slope(self, x: float) -> float:
+        """dy / dx."""
         return float(self.amplitude / self.length * np.cos(x / self.length + self.phase))
 
 
@@ -65,7 +71,7 @@ class Place:
 
     def offset(self, x: float, y: float) -> float:
         """How far a point is to the left of the centre line."""
-        return float(y - self.bend.y(np.float64(x)))
+        return y - self.bend.y(x)
 
     def band(self, x: float, y: float) -> Band | None:
         """The band under a point; None on the open ground beside the bands."""
@@ -109,7 +115,7 @@ class _Landscaper:
             width = band.left - band.right
             across = 1.0 if band.label == "road" else max(1.0, round(width / kit.uniform(1.5, 3)))
             period = kit.uniform(5, 9) if band.label == "road" else width / across
-            mesh = _scaled(strip(bend.y, xs, band.right, band.left, band.z), across, 1 / period)
+            mesh = _scaled(strip(bend.line, xs, band.right, band.left, band.z), across, 1 / period)
             self._builder(band.label).shape(surfaces[band.label], mesh)
 
     def _builder(self, label: str) -> Builder:
@@ -117,7 +123,7 @@ class _Landscaper:
 
     def spot(self, offset: float, x: float | None = None) -> tuple[float, float]:
         x = self.kit.uniform(-EXTENT + 15, EXTENT - 10) if x is None else x
-        return x, float(self.place.bend.y(np.float64(x))) + offset
+        return x, self.place.bend.y(x) + offset
 
     def house(self, x: float, y: float, yaw: float, length: float, width: float) -> None:
         kit = self.kit
@@ -128,10 +134,17 @@ class _Landscaper:
         build.shape(wall, walls(length, width, height, (kit.uniform(4, 7), 2 * height / storeys)), pos, quat)
         roof = kit.surface("roof")
         if kit.rng.random() < 0.5 and width < 14:
-            build.shape(roof, _scaled(gable(length, width, height, kit.uniform(0.25, 0.5) * width), 0.3, 0.3), pos, quat)
+            build.shape(
+                roof, _scaled(gable(length, width, height, kit.uniform(0.25, 0.5) * width), 0.3, 0.3), pos, quat
+            )
         else:
             edge = kit.uniform(0, 0.4)
-            build.shape(roof, _scaled(slab(length + edge, width + edge, height, height + kit.uniform(0.2, 0.8)), 0.3, 0.3), pos, quat)
+            build.shape(
+                roof,
+                _scaled(slab(length + edge, width + edge, height, height + kit.uniform(0.2, 0.8)), 0.3, 0.3),
+                pos,
+                quat,
+            )
         cos, sin = np.cos(yaw), np.sin(yaw)
         door, ledge = kit.flat(any_colour(kit.rng)), kit.flat(grey(kit.rng, 0.2, 0.9))
         for along in np.arange(-length / 2 + 2, length / 2 - 1, kit.uniform(4, 9)):
@@ -158,24 +171,43 @@ class _Landscaper:
         height = kit.uniform(3.0, 11)
         crown, leaves = kit.rng.choice(self._crowns), str(kit.rng.choice(self._leaves))
         z, trunk = self.place.height(x, y), 0.03 * height + 0.05
-        build.shape(str(kit.rng.choice(self._bark)), _scaled(lathe([(trunk, 0), (0.7 * trunk, 0.55 * height)], 8), 2, height / 2), (x, y, z - 0.05), smooth=True)
+        build.shape(
+            str(kit.rng.choice(self._bark)),
+            _scaled(lathe([(trunk, 0), (0.7 * trunk, 0.55 * height)], 8), 2, height / 2),
+            (x, y, z - 0.05),
+            smooth=True,
+        )
         middle = 0.62 * height
         wide = kit.uniform(0.4, 0.7) * height
-        balls = {
+        balls: dict[str, list[tuple[float, float, float, float, float]]] = {
             "round": [(0, 0, middle, wide, 0.7 * height)],
             "poplar": [(0, 0, 0.58 * height, 0.28 * height, 0.85 * height)],
             "umbrella": [(0, 0, 0.8 * height, 1.2 * wide, 0.35 * height)],
-            "twin": [(-0.2 * wide, 0.1, middle, 0.8 * wide, 0.5 * height), (0.25 * wide, -0.1, 0.78 * height, 0.7 * wide, 0.45 * height)],
+            "twin": [
+                (-0.2 * wide, 0.1, middle, 0.8 * wide, 0.5 * height),
+                (0.25 * wide, -0.1, 0.78 * height, 0.7 * wide, 0.45 * height),
+            ],
         }
         if variant == "conifer":
-            cone = lathe([(0.24 * height, 0.16 * height), (0.13 * height, 0.45 * height), (0.16 * height, 0.45 * height), (0.02, height)], 10)
+            cone = lathe(
+                [
+                    (0.24 * height, 0.16 * height),
+                    (0.13 * height, 0.45 * height),
+                    (0.16 * height, 0.45 * height),
+                    (0.02, height),
+                ],
+                10,
+            )
             build.shape(leaves, _scaled(cone, 4, 3), (x, y, z))
         else:
             for dx, dy, dz, w, h in balls[variant]:
                 key = (round(w, 1), round(h, 1), int(crown))
                 if key not in self._sized:
                     shape = self._blobs[int(crown)]
-                    self._sized[key] = kit.mesh(Mesh(shape.vertices * [w / 2, w / 2, h / 2], shape.faces, shape.uv * max(1, w / 2)), smooth=False)
+                    self._sized[key] = kit.mesh(
+                        Mesh(shape.vertices * [w / 2, w / 2, h / 2], shape.faces, shape.uv * max(1, w / 2)),
+                        smooth=False,
+                    )
                 build.mesh(leaves, self._sized[key], (x + dx, y + dy, z + dz), yaw_quaternion(kit.uniform(0, 6.28)))
         self.place.solids.append((x, y, trunk + 0.25))
 
@@ -184,7 +216,9 @@ class _Landscaper:
         wide, tall = kit.uniform(0.6, 2.2), kit.uniform(0.4, 1.5)
         shape = self._blobs[int(kit.rng.integers(len(self._blobs)))]
         mesh = Mesh(shape.vertices * [wide / 2, wide / 2, tall / 2], shape.faces, shape.uv * 0.7)
-        self._builder("vegetation").shape(str(kit.rng.choice(self._leaves)), mesh, (x, y, self.place.height(x, y) + 0.4 * tall))
+        self._builder("vegetation").shape(
+            str(kit.rng.choice(self._leaves)), mesh, (x, y, self.place.height(x, y) + 0.4 * tall)
+        )
         self.place.solids.append((x, y, wide / 2 + 0.2))
 
     def hedge(self, offset: float, x0: float, length: float, tall: float) -> None:
@@ -201,8 +235,12 @@ class _Landscaper:
         kit = self.kit
         x, y = self.spot(offset, x0)
         yaw, tall = float(np.arctan(self.place.bend.slope(x0))), kit.uniform(0.7, 2.2)
-        self._builder("building").shape(kit.surface("facade"), walls(length, 0.25, tall, (3, 3)), (x, y, -0.05), yaw_quaternion(yaw))
-        self._builder("building").shape(kit.surface("roof"), slab(length, 0.35, tall - 0.05, tall + 0.05), (x, y, -0.05), yaw_quaternion(yaw))
+        self._builder("building").shape(
+            kit.surface("facade"), walls(length, 0.25, tall, (3, 3)), (x, y, -0.05), yaw_quaternion(yaw)
+        )
+        self._builder("building").shape(
+            kit.surface("roof"), slab(length, 0.35, tall - 0.05, tall + 0.05), (x, y, -0.05), yaw_quaternion(yaw)
+        )
         for step in np.arange(-length / 2, length / 2 + 0.1, 1.0):
             self.place.solids.append((x + np.cos(yaw) * step, y + np.sin(yaw) * step, 0.6))
 
@@ -211,7 +249,13 @@ class _Landscaper:
         kit, build, variant = self.kit, self._builder("pole"), self.kit.variant("pole")
         z, scale = self.place.height(x, y) - 0.05, self.kit.uniform(0.8, 1.2)
         steel = kit.flat(grey(kit.rng, 0.1, 0.8, 0.2) if kit.rng.random() < 0.7 else any_colour(kit.rng), 0.4)
-        radius, height = kit.uniform(0.05, 0.15), {"bollard": 1.0, "post": 2.5, "disc_sign": 2.6, "triangle_sign": 2.6, "traffic_light": 3.4}.get(variant, 6.0) * scale
+        radius, height = (
+            kit.uniform(0.05, 0.15),
+            {"bollard": 1.0, "post": 2.5, "disc_sign": 2.6, "triangle_sign": 2.6, "traffic_light": 3.4}.get(
+                variant, 6.0
+            )
+            * scale,
+        )
         if variant == "bollard":
             radius = kit.uniform(0.07, 0.16)
         build.cylinder(steel, (x, y, z), (x, y, z + height), radius)
@@ -221,14 +265,25 @@ class _Landscaper:
                 build.capsule(steel, (x, y, z + height), (x, y + 1.4 * side, z + height + 0.2), 0.6 * radius)
                 build.ellipsoid(kit.flat((0.9, 0.9, 0.8)), (x, y + 1.5 * side, z + height + 0.15), (0.3, 0.8, 0.15))
         if variant == "disc_sign":
-            build.cylinder(kit.flat(any_colour(kit.rng, (0.3, 0.95), (0.4, 0.95))), (x - 0.07, y, z + height - 0.3), (x - 0.05, y + 0.02 * face, z + height - 0.3), 0.33)
+            build.cylinder(
+                kit.flat(any_colour(kit.rng, (0.3, 0.95), (0.4, 0.95))),
+                (x - 0.07, y, z + height - 0.3),
+                (x - 0.05, y + 0.02 * face, z + height - 0.3),
+                0.33,
+            )
         if variant == "triangle_sign":
-            plate = Mesh(np.array([[0, -0.4, 0], [0, 0.4, 0], [0, 0, 0.7], [0.02, -0.4, 0], [0.02, 0.4, 0], [0.02, 0, 0.7]]), np.array([[0, 2, 1], [3, 4, 5], [0, 1, 4], [0, 4, 3], [1, 2, 5], [1, 5, 4], [2, 0, 3], [2, 3, 5]]), np.zeros((6, 2)))
+            plate = Mesh(
+                np.array([[0, -0.4, 0], [0, 0.4, 0], [0, 0, 0.7], [0.02, -0.4, 0], [0.02, 0.4, 0], [0.02, 0, 0.7]]),
+                np.array([[0, 2, 1], [3, 4, 5], [0, 1, 4], [0, 4, 3], [1, 2, 5], [1, 5, 4], [2, 0, 3], [2, 3, 5]]),
+                np.zeros((6, 2)),
+            )
             build.shape(kit.flat(any_colour(kit.rng, (0.3, 0.95), (0.4, 0.95))), plate, (x - 0.1, y, z + height - 0.8))
         if variant == "traffic_light":
             build.box(kit.flat((0.08, 0.1, 0.08)), (x - 0.15, y, z + height - 0.4), (0.25, 0.3, 0.9))
             for index, colour in enumerate([(0.1, 0.8, 0.3), (0.7, 0.5, 0.05), (0.8, 0.1, 0.1)]):
-                build.ellipsoid(kit.flat(colour, 0.5), (x - 0.28, y, z + height - 0.68 + 0.28 * index), (0.06, 0.2, 0.2))
+                build.ellipsoid(
+                    kit.flat(colour, 0.5), (x - 0.28, y, z + height - 0.68 + 0.28 * index), (0.06, 0.2, 0.2)
+                )
         self.place.solids.append((x, y, radius + 0.25))
 
     def hills(self) -> None:
@@ -237,8 +292,14 @@ class _Landscaper:
         for _ in range(int(kit.rng.integers(0, 7))):
             angle, distance = kit.uniform(0, 2 * np.pi), kit.uniform(130, 220)
             shape = self._blobs[int(kit.rng.integers(len(self._blobs)))]
-            mesh = Mesh(shape.vertices * [kit.uniform(30, 70), kit.uniform(30, 70), kit.uniform(8, 25)], shape.faces, shape.uv * 12)
-            self._builder("vegetation").shape(str(kit.rng.choice(self._leaves)), mesh, (distance * np.cos(angle), distance * np.sin(angle), -2))
+            mesh = Mesh(
+                shape.vertices * [kit.uniform(30, 70), kit.uniform(30, 70), kit.uniform(8, 25)],
+                shape.faces,
+                shape.uv * 12,
+            )
+            self._builder("vegetation").shape(
+                str(kit.rng.choice(self._leaves)), mesh, (distance * np.cos(angle), distance * np.sin(angle), -2)
+            )
 
     def prepare(self) -> None:
         """Materials and shapes that many plants share."""
@@ -311,7 +372,9 @@ def _furnish(kit: Kit, land: _Landscaper, kind: str, right: float, left: float) 
         if built:
             land.row_of_houses(side, edge + gap)
         elif chance() < 0.5:
-            land.hedge(side * (edge + kit.uniform(0.8, 5)), kit.uniform(-40, 40), kit.uniform(10, 40), kit.uniform(0.6, 2.0))
+            land.hedge(
+                side * (edge + kit.uniform(0.8, 5)), kit.uniform(-40, 40), kit.uniform(10, 40), kit.uniform(0.6, 2.0)
+            )
         if chance() < 0.35:
             land.fence(side * (edge + kit.uniform(0.3, 0.5 + gap * 0.5)), kit.uniform(-40, 40), kit.uniform(6, 30))
         if kind != "park":
@@ -333,5 +396,3 @@ def _furnish(kit: Kit, land: _Landscaper, kind: str, right: float, left: float) 
             offset = kit.uniform(right - 2, left + 2)
             if abs(offset) > 2.0:
                 land.pole(*land.spot(offset), 1)
-
-

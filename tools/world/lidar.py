@@ -64,13 +64,26 @@ def sweep(
         count = len(ray)
         geom, distance = np.full(count, -1, np.int32), np.full(count, -1.0)
         mujoco.mj_multiRay(
-            model, data, pose[:3, 3], (ray @ pose[:3, :3].T).ravel(), None, True, -1, geom, distance, None, count, lidar.reach
+            model,
+            data,
+            pose[:3, 3],
+            (ray @ pose[:3, :3].T).ravel(),
+            None,
+            True,
+            -1,
+            geom,
+            distance,
+            None,
+            count,
+            lidar.reach,
         )
         hit = (geom >= 0) & (distance > 0.3) & (distance < lidar.reach)
         noisy = distance + lidar.error * rng.standard_normal(count)
         ring = np.repeat(np.arange(lidar.beams, dtype=np.uint16), len(columns))
         when = np.full(count, middle, np.float32)
-        bright = np.clip(60 * (0.4 + 0.6 * np.modf(geom * 0.618)[0]) * np.exp(-distance / 60), 1, 255).astype(np.float32)
+        bright = np.clip(60 * (0.4 + 0.6 * np.modf(geom * 0.618)[0]) * np.exp(-distance / 60), 1, 255).astype(
+            np.float32
+        )
         parts.append(((ray * noisy[:, None])[hit].astype(np.float32), when[hit], ring[hit], bright[hit], geom[hit]))
     points, times, rings, intensity, geoms = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Sweep(points, times, rings, intensity, geoms)

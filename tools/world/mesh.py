@@ -65,7 +65,7 @@ def slab(length: float, width: float, bottom: float, top: float) -> Mesh:
     x, y, h = length / 2, width / 2, top - bottom
     lid = np.array([[[-x, -y, h], [x, -y, h], [x, y, h], [-x, y, h]], [[-x, y, 0], [x, y, 0], [x, -y, 0], [-x, -y, 0]]])
     both = side + quads(lid, lid[..., :2])
-    return Mesh(both.vertices + [0, 0, bottom], both.faces, both.uv)
+    return Mesh(both.vertices + np.array([0, 0, bottom]), both.faces, both.uv)
 
 
 def gable(length: float, width: float, bottom: float, rise: float, overhang: float = 0.3) -> Mesh:
@@ -115,8 +115,12 @@ def lathe(profile: Sequence[tuple[float, float]], sides: int = 14) -> Mesh:
     low, high = profile[0][1], profile[-1][1]
     closed = [(1e-3, low), *profile, (1e-3, high)]
     angle = 2 * np.pi * np.arange(sides + 1) / sides
-    vertices = np.concatenate([np.column_stack([r * np.cos(angle), r * np.sin(angle), np.full(sides + 1, z)]) for r, z in closed])
-    uv = np.concatenate([np.column_stack([angle / (2 * np.pi), np.full(sides + 1, 1 - (z - low) / (high - low))]) for _, z in closed])
+    vertices = np.concatenate(
+        [np.column_stack([r * np.cos(angle), r * np.sin(angle), np.full(sides + 1, z)]) for r, z in closed]
+    )
+    uv = np.concatenate(
+        [np.column_stack([angle / (2 * np.pi), np.full(sides + 1, 1 - (z - low) / (high - low))]) for _, z in closed]
+    )
     a = ((sides + 1) * np.arange(len(closed) - 1)[:, None] + np.arange(sides)).ravel()
     up = a + sides + 1
     return Mesh(vertices, np.concatenate([np.column_stack([a, a + 1, up + 1]), np.column_stack([a, up + 1, up])]), uv)
@@ -145,11 +149,14 @@ def strip(centre: Callable[[FloatArray], FloatArray], xs: FloatArray, right: flo
     Texture: u runs 0..1 from right to left, v in metres along x.
     """
     y = centre(xs)
-    r, l = np.column_stack([xs, y + right, np.full_like(xs, z)]), np.column_stack([xs, y + left, np.full_like(xs, z)])
+    right_edge, left_edge = (
+        np.column_stack([xs, y + right, np.full_like(xs, z)]),
+        np.column_stack([xs, y + left, np.full_like(xs, z)]),
+    )
     down = np.array([0, 0, 0.3])
-    top = np.stack([r[:-1], r[1:], l[1:], l[:-1]], 1)
-    right_skirt = np.stack([r[:-1] - down, r[1:] - down, r[1:], r[:-1]], 1)
-    left_skirt = np.stack([l[1:] - down, l[:-1] - down, l[:-1], l[1:]], 1)
+    top = np.stack([right_edge[:-1], right_edge[1:], left_edge[1:], left_edge[:-1]], 1)
+    right_skirt = np.stack([right_edge[:-1] - down, right_edge[1:] - down, right_edge[1:], right_edge[:-1]], 1)
+    left_skirt = np.stack([left_edge[1:] - down, left_edge[:-1] - down, left_edge[:-1], left_edge[1:]], 1)
     v0, v1 = xs[:-1], xs[1:]
     zero, one = np.zeros_like(v0), np.ones_like(v0)
     uv = np.stack([np.stack([zero, v0], 1), np.stack([zero, v1], 1), np.stack([one, v1], 1), np.stack([one, v0], 1)], 1)
@@ -161,7 +168,10 @@ def wheel(radius: float, tube: float, sides: int = 18) -> Mesh:
     angle = 2 * np.pi * np.arange(sides) / sides
     section = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]]) * tube
     vertices = np.concatenate(
-        [np.column_stack([(radius + dr) * np.cos(angle), np.full(sides, dy), (radius + dr) * np.sin(angle)]) for dr, dy in section]
+        [
+            np.column_stack([(radius + dr) * np.cos(angle), np.full(sides, dy), (radius + dr) * np.sin(angle)])
+            for dr, dy in section
+        ]
     )
     faces = []
     for k in range(4):

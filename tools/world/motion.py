@@ -77,7 +77,7 @@ class Along:
     def at(self, time: float) -> State:
         w = 2 * np.pi / self.period
         x = self.x + self.speed * time
-        y = float(self.bend.y(np.float64(x))) + self.offset + self.sway * np.sin(w * time)
+        y = self.bend.y(x) + self.offset + self.sway * np.sin(w * time)
         vy = self.bend.slope(x) * self.speed + self.sway * w * np.cos(w * time)
         return State(x, float(y), float(np.arctan2(vy, self.speed)), self.speed, float(vy), abs(self.speed) * time)
 
@@ -101,4 +101,11 @@ class Loop:
         c, s = np.cos(self.turn), np.sin(self.turn)
         vx, vy = c * du - s * dv, s * du + c * dv
         way = abs(self.rate) * time * np.sqrt((self.a**2 + self.b**2) / 2)
-        return State(float(self.x + c * u - s * v), float(self.y + s * u + c * v), float(np.arctan2(vy, vx)), float(vx), float(vy), float(way))
+        return State(
+            float(self.x + c * u - s * v),
+            float(self.y + s * u + c * v),
+            float(np.arctan2(vy, vx)),
+            float(vx),
+            float(vy),
+            float(way),
+        )

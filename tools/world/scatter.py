@@ -49,7 +49,9 @@ def stills(seed: int, count: int, size: tuple[int, int]) -> Iterator[Still]:
             if _dull(view):
                 continue
             air = replace(scene.light, haze=scene.light.haze * float(rng.uniform(0.3, 1.7)))
-            yield Still(expose(rng, view.rgb, view.depth, air, Optics.random(rng)), view.semantic, view.thing.astype(np.uint8))
+            yield Still(
+                expose(rng, view.rgb, view.depth, air, Optics.random(rng)), view.semantic, view.thing.astype(np.uint8)
+            )
             made += 1
 
 
@@ -57,7 +59,7 @@ def _camera(scene: Scene, rng: np.random.Generator) -> FloatArray:
     place = scene.place
     for _ in range(100):
         x, band = rng.uniform(-70, 70), place.bands[int(rng.integers(len(place.bands)))]
-        y = float(place.bend.y(np.float64(x))) + rng.uniform(band.right, band.left)
+        y = place.bend.y(x) + rng.uniform(band.right, band.left)
         if place.free(x, y, 0.6):
             break
     along = np.arctan(place.bend.slope(x)) + (np.pi if rng.random() < 0.5 else 0.0)
@@ -105,4 +107,9 @@ def _fits(scene: Scene, label: str, x: float, y: float, rng: np.random.Generator
 
 def _dull(view: View) -> bool:
     share = np.bincount(view.semantic.ravel(), minlength=len(CLASSES)) / view.semantic.size
-    return bool(share.max() > 0.7 or share[len(STUFF) :].sum() < 0.004 or np.count_nonzero(share > 0.005) < 4 or np.min(view.depth) < 0.35)
+    return bool(
+        share.max() > 0.7
+        or share[len(STUFF) :].sum() < 0.004
+        or np.count_nonzero(share > 0.005) < 4
+        or np.min(view.depth) < 0.35
+    )

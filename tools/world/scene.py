@@ -10,13 +10,13 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.world.assets import Thing, make_thing
 from tools.world.camera import OPTICAL, FloatArray, Lens, Robot, rotation, transform
 from tools.world.kit import Kit, yaw_quaternion
 from tools.world.layout import Place, make_place
 from tools.world.light import Light, make_light
 from tools.world.motion import Along, Loop, Path, State, Still, Straight
 from tools.world.sensors import Optics
+from tools.world.things import Thing, make_thing
 from tools.world.variants import CLASS_ID, Split, split_of
 
 AWAY = -60.0
@@ -111,7 +111,9 @@ class Scene:
             mujoco.mj_kinematics(self.model, self.data)
             for geom in mine:
                 centre, half = self.model.geom_aabb[geom, :3], self.model.geom_aabb[geom, 3:]
-                corners = (centre + signs * half) @ self.data.geom_xmat[geom].reshape(3, 3).T + self.data.geom_xpos[geom]
+                corners = (centre + signs * half) @ self.data.geom_xmat[geom].reshape(3, 3).T + self.data.geom_xpos[
+                    geom
+                ]
                 low, high = np.minimum(low, corners.min(0)), np.maximum(high, corners.max(0))
         return Extent((low + high) / 2, high - low)
 
@@ -198,16 +200,27 @@ class _Director:
             return Still(x, y, rng.uniform(0, 6.28))
         if label == "vehicle":
             return self._drive(x, choice)
-        speed = {"person": rng.uniform(0.6, 1.8), "rider": rng.uniform(2.0, 5.0), "animal": rng.uniform(0.4, 2.0)}[label]
+        speed = {"person": rng.uniform(0.6, 1.8), "rider": rng.uniform(2.0, 5.0), "animal": rng.uniform(0.4, 2.0)}[
+            label
+        ]
         if choice < 0.12 and label != "rider":
             return Still(x, y, rng.uniform(0, 6.28), stance=rng.uniform(0, 1))
         if choice < 0.45:
             way = float(rng.choice([-1, 1]))
             offset = place.offset(x, y)
-            return Along(place.bend, x - way * speed * when, offset, way * speed, rng.uniform(0, 0.2), rng.uniform(3, 6))
+            return Along(
+                place.bend, x - way * speed * when, offset, way * speed, rng.uniform(0, 0.2), rng.uniform(3, 6)
+            )
         if choice < 0.8:
             heading = bearing + rng.choice([-1, 1]) * np.pi / 2 + rng.uniform(-0.5, 0.5)
-            return Straight(x - speed * when * np.cos(heading), y - speed * when * np.sin(heading), heading, speed, rng.uniform(0, 0.15), rng.uniform(3, 6))
+            return Straight(
+                x - speed * when * np.cos(heading),
+                y - speed * when * np.sin(heading),
+                heading,
+                speed,
+                rng.uniform(0, 0.15),
+                rng.uniform(3, 6),
+            )
         a, b = rng.uniform(1.5, 5), rng.uniform(1, 3)
         rate = float(rng.choice([-1, 1])) * speed / np.hypot(a, b) * 1.4
         return Loop(x, y, a, b, rate, rng.uniform(0, 6.28), rng.uniform(0, 6.28))
@@ -216,16 +229,26 @@ class _Director:
         rng, place = self.scene.rng, self.scene.place
         roads = [b for b in place.bands if b.label == "road"]
         if not roads:
-            y = float(place.bend.y(np.float64(x))) + rng.choice([-1, 1]) * rng.uniform(4, 14)
+            y = place.bend.y(x) + rng.choice([-1, 1]) * rng.uniform(4, 14)
             return Still(x, y, rng.uniform(0, 6.28))
         road = roads[int(rng.integers(len(roads)))]
         half = (road.left - road.right) / 2
         way = float(rng.choice([-1, 1]))
         if choice < 0.45 or place.kind == "yard":
-            offset = road.middle + way * (half - 1.15) if place.kind != "yard" else rng.uniform(road.right + 1, road.left - 1)
+            offset = (
+                road.middle + way * (half - 1.15)
+                if place.kind != "yard"
+                else rng.uniform(road.right + 1, road.left - 1)
+            )
             yaw = np.arctan(place.bend.slope(x)) + (np.pi if rng.random() < 0.5 else 0.0)
             if place.kind == "yard" and choice > 0.35:
                 return Along(place.bend, x - way * 15, offset, way * rng.uniform(1.0, 4.0))
-            return Still(x, float(place.bend.y(np.float64(x))) + offset, yaw + (rng.uniform(-1.5, 1.5) if place.kind == "yard" else 0.0))
+            return Still(
+                x,
+                place.bend.y(x) + offset,
+                yaw + (rng.uniform(-1.5, 1.5) if place.kind == "yard" else 0.0),
+            )
         speed = rng.uniform(2.5, 9.0)
-        return Along(place.bend, x - way * speed * rng.uniform(0, self.duration), road.middle - way * half / 2, way * speed)
+        return Along(
+            place.bend, x - way * speed * rng.uniform(0, self.duration), road.middle - way * half / 2, way * speed
+        )

@@ -64,7 +64,7 @@ def expose(rng: np.random.Generator, rgb: Picture, depth: NDArray[np.float32], l
     image = np.clip(image, 0, 1) ** optics.gamma
     deviation = optics.noise * np.sqrt(0.3 + image.mean(axis=2, keepdims=True))
     image += deviation * rng.standard_normal(image.shape, dtype=np.float32)
-    return np.clip(255 * image + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(255 * image + 0.5, 0, 255), np.uint8)
 
 
 def measure_depth(rng: np.random.Generator, depth: NDArray[np.float32], reach: float) -> NDArray[np.uint16]:

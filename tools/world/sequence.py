@@ -70,7 +70,7 @@ class Sequence:
                 view = eye.look(scene.data, scene.camera_pose(time), scene.light.sun)
                 image = expose(rng, view.rgb, view.depth, scene.light, scene.optics)
                 depth = measure_depth(rng, view.depth[::2, ::2], DEPTH_REACH)
-                yield Moment(time, image, view, depth, self._boxes(time, set(np.unique(view.thing).tolist())))
+                yield Moment(time, image, view, depth, self.boxes(time, set(np.unique(view.thing).tolist())))
 
     def sweep(self, start: float, lidar: Lidar) -> Sweep:
         """The LiDAR's turn that begins at ``start`` seconds."""
@@ -88,18 +88,30 @@ class Sequence:
         state, offset = path.at(time), self.scene.extents[index].centre
         cos, sin = np.cos(state.yaw), np.sin(state.yaw)
         height = self.scene.place.height(state.x, state.y) + offset[2]
-        return np.array([state.x + cos * offset[0] - sin * offset[1], state.y + sin * offset[0] + cos * offset[1], height])
+        return np.array(
+            [state.x + cos * offset[0] - sin * offset[1], state.y + sin * offset[0] + cos * offset[1], height]
+        )
 
-    def _boxes(self, time: float, seen: set[int]) -> tuple[Box, ...]:
+    def boxes(self, time: float, seen: set[int]) -> tuple[Box, ...]:
+        """All things that take part, at any time; ``seen`` are the numbers of those that are visible then."""
         boxes = []
-        for index, (thing, extent, path) in enumerate(zip(self.scene.things, self.scene.extents, self.scene.paths, strict=True)):
+        for index, (thing, extent, path) in enumerate(
+            zip(self.scene.things, self.scene.extents, self.scene.paths, strict=True)
+        ):
             if path is None:
                 continue
             step = 1e-4
             velocity = (self.centre(index, path, time + step) - self.centre(index, path, time - step)) / (2 * step)
             velocity[2] = 0.0  # a step onto a kerb is no climb
             boxes.append(
-                Box(thing.number, CLASS_ID[thing.label], self.centre(index, path, time), extent.size, path.at(time).yaw, velocity, thing.number in seen)
+                Box(
+                    thing.number,
+                    CLASS_ID[thing.label],
+                    self.centre(index, path, time),
+                    extent.size,
+                    path.at(time).yaw,
+                    velocity,
+                    thing.number in seen,
+                )
             )
         return tuple(boxes)
-

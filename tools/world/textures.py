@@ -7,6 +7,7 @@ overlapping ranges on purpose: a pixel's colour alone must not give its class aw
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,7 +26,9 @@ def hsv(hue: float, saturation: float, value: float) -> Colour:
     return value - value * saturation * np.clip(np.minimum(k, 4 - k), 0, 1)
 
 
-def any_colour(rng: np.random.Generator, saturation: tuple[float, float] = (0, 0.8), value: tuple[float, float] = (0.1, 0.9)) -> Colour:
+def any_colour(
+    rng: np.random.Generator, saturation: tuple[float, float] = (0, 0.8), value: tuple[float, float] = (0.1, 0.9)
+) -> Colour:
     """A colour of any hue."""
     return hsv(rng.uniform(), rng.uniform(*saturation), rng.uniform(*value))
 
@@ -42,10 +45,10 @@ def noise(rng: np.random.Generator, roughness: float, size: int = SIZE) -> Float
     spectrum = np.fft.rfft2(rng.standard_normal((size, size))) / f**roughness
     spectrum[0, 0] = 0
     field = np.fft.irfft2(spectrum, (size, size)).astype(np.float32)
-    return field / field.std()
+    return np.asarray(field / field.std(), np.float32)
 
 
-def blend(a: Colour, b: Colour, weight: FloatArray) -> FloatArray:
+def blend(a: Colour, b: Colour, weight: NDArray[np.floating[Any]]) -> FloatArray:
     """``a`` where ``weight`` is 0, ``b`` where it is 1."""
     w = np.clip(weight, 0, 1)[..., None]
     return (a * (1 - w) + b * w).astype(np.float32)
@@ -64,7 +67,9 @@ def _plain(colour: Colour, size: int = SIZE) -> FloatArray:
     return np.broadcast_to(colour, (size, size, 3)).astype(np.float32)
 
 
-def _joints(rows: int, columns: int, shift: float, width: float, size: int = SIZE) -> tuple[FloatArray, NDArray[np.int64]]:
+def _joints(
+    rows: int, columns: int, shift: float, width: float, size: int = SIZE
+) -> tuple[FloatArray, NDArray[np.int64]]:
     """A wall of stones: how much a pixel is joint (0..1), and the number of its stone."""
     v, u = np.mgrid[0:size, 0:size] / size
     row = np.floor(v * rows).astype(int)
@@ -74,11 +79,15 @@ def _joints(rows: int, columns: int, shift: float, width: float, size: int = SIZ
     return (edge < width).astype(np.float32), stone
 
 
-def _stones(rng: np.random.Generator, colour: Colour, spread: float, rows: int, columns: int, shift: float, width: float) -> FloatArray:
+def _stones(
+    rng: np.random.Generator, colour: Colour, spread: float, rows: int, columns: int, shift: float, width: float
+) -> FloatArray:
     joint, stone = _joints(rows, columns, shift, width)
     tones = 1 + spread * rng.standard_normal(rows * columns)
     picture = colour * tones[stone][..., None]
-    return blend(np.zeros(3), colour * rng.uniform(0.4, 0.8), joint) * joint[..., None] + picture.astype(np.float32) * (1 - joint[..., None])
+    return blend(np.zeros(3), colour * rng.uniform(0.4, 0.8), joint) * joint[..., None] + picture.astype(np.float32) * (
+        1 - joint[..., None]
+    )
 
 
 # Roads: u runs across the road, so that markings lie along it.
@@ -96,7 +105,8 @@ def _markings(rng: np.random.Generator, picture: FloatArray) -> FloatArray:
     if rng.random() < 0.5:
         border = rng.uniform(0.02, 0.07)
         across += ((np.abs(u - border) < 0.009) | (np.abs(u - 1 + border) < 0.009)).astype(np.float32)[None, :]
-    return picture * (1 - (across * wear)[..., None]) + paint.astype(np.float32) * (across * wear)[..., None]
+    weight = (across * wear)[..., None]
+    return np.asarray(picture * (1 - weight) + paint.astype(np.float32) * weight, np.float32)
 
 
 def asphalt_fine(rng: np.random.Generator) -> Picture:
@@ -174,7 +184,10 @@ def paving_offset_slabs(rng: np.random.Generator) -> Picture:
 
 
 def ground_grass(rng: np.random.Generator) -> Picture:
-    a, b = hsv(rng.uniform(0.19, 0.36), rng.uniform(0.3, 0.7), rng.uniform(0.2, 0.5)), hsv(rng.uniform(0.12, 0.3), rng.uniform(0.3, 0.6), rng.uniform(0.3, 0.7))
+    a, b = (
+        hsv(rng.uniform(0.19, 0.36), rng.uniform(0.3, 0.7), rng.uniform(0.2, 0.5)),
+        hsv(rng.uniform(0.12, 0.3), rng.uniform(0.3, 0.6), rng.uniform(0.3, 0.7)),
+    )
     return finish(rng, blend(a, b, 0.4 + 0.3 * noise(rng, 0.5)), 0.15, 0.12)
 
 
@@ -190,12 +203,18 @@ def ground_gravel(rng: np.random.Generator) -> Picture:
 
 
 def ground_dry(rng: np.random.Generator) -> Picture:
-    a, b = hsv(rng.uniform(0.1, 0.17), rng.uniform(0.3, 0.6), rng.uniform(0.4, 0.75)), hsv(rng.uniform(0.06, 0.3), 0.4, rng.uniform(0.25, 0.5))
+    a, b = (
+        hsv(rng.uniform(0.1, 0.17), rng.uniform(0.3, 0.6), rng.uniform(0.4, 0.75)),
+        hsv(rng.uniform(0.06, 0.3), 0.4, rng.uniform(0.25, 0.5)),
+    )
     return finish(rng, blend(a, b, 0.3 + 0.4 * noise(rng, 1.0)), 0.14, 0.1)
 
 
 def ground_meadow(rng: np.random.Generator) -> Picture:
-    a, b = hsv(rng.uniform(0.17, 0.33), rng.uniform(0.4, 0.7), rng.uniform(0.25, 0.5)), hsv(rng.uniform(0.1, 0.2), 0.5, rng.uniform(0.4, 0.7))
+    a, b = (
+        hsv(rng.uniform(0.17, 0.33), rng.uniform(0.4, 0.7), rng.uniform(0.25, 0.5)),
+        hsv(rng.uniform(0.1, 0.2), 0.5, rng.uniform(0.4, 0.7)),
+    )
     picture = blend(a, b, 0.4 + 0.4 * noise(rng, 0.75))
     flowers = rng.random((SIZE, SIZE)) < 0.006
     picture[flowers] = any_colour(rng, (0.1, 0.8), (0.7, 1.0))
@@ -210,7 +229,9 @@ def ground_sand(rng: np.random.Generator) -> Picture:
 # Facades: row 0 is the top; one picture is two storeys high.
 
 
-def _windows(rng: np.random.Generator, picture: FloatArray, columns: int, rows: int, fill: tuple[float, float]) -> FloatArray:
+def _windows(
+    rng: np.random.Generator, picture: FloatArray, columns: int, rows: int, fill: tuple[float, float]
+) -> FloatArray:
     glass = hsv(rng.uniform(0.5, 0.65), rng.uniform(0, 0.4), rng.uniform(0.08, 0.5))
     frame = grey(rng, 0.1, 0.95)
     lit = hsv(0.12, rng.uniform(0.2, 0.6), rng.uniform(0.6, 0.95))
@@ -233,7 +254,12 @@ def _wall_colour(rng: np.random.Generator) -> Colour:
 
 def facade_windows(rng: np.random.Generator) -> Picture:
     picture = _plain(_wall_colour(rng)).copy()
-    return finish(rng, _windows(rng, picture, int(rng.integers(2, 4)), 2, (rng.uniform(0.3, 0.6), rng.uniform(0.4, 0.65))), 0.03, 0.06)
+    return finish(
+        rng,
+        _windows(rng, picture, int(rng.integers(2, 4)), 2, (rng.uniform(0.3, 0.6), rng.uniform(0.4, 0.65))),
+        0.03,
+        0.06,
+    )
 
 
 def facade_brick(rng: np.random.Generator) -> Picture:
@@ -363,7 +389,9 @@ def cloth_stripes(rng: np.random.Generator) -> Picture:
 
 
 def cloth_mottled(rng: np.random.Generator) -> Picture:
-    return _small(finish(rng, blend(any_colour(rng), any_colour(rng), (noise(rng, 1.0) > 0).astype(np.float32)), 0.05, 0.05))
+    return _small(
+        finish(rng, blend(any_colour(rng), any_colour(rng), (noise(rng, 1.0) > 0).astype(np.float32)), 0.05, 0.05)
+    )
 
 
 def cloth_checks(rng: np.random.Generator) -> Picture:
@@ -374,7 +402,9 @@ def cloth_checks(rng: np.random.Generator) -> Picture:
 
 def cloth_dots(rng: np.random.Generator) -> Picture:
     v, u = np.mgrid[0:SIZE, 0:SIZE] / 32 % 1 - 0.5
-    return _small(finish(rng, blend(any_colour(rng), any_colour(rng), (np.hypot(u, v) < 0.25).astype(np.float32)), 0.04, 0.05))
+    return _small(
+        finish(rng, blend(any_colour(rng), any_colour(rng), (np.hypot(u, v) < 0.25).astype(np.float32)), 0.04, 0.05)
+    )
 
 
 def hide(rng: np.random.Generator) -> Picture:
@@ -430,7 +460,11 @@ def box_slatted(rng: np.random.Generator) -> Picture:
 
 
 def _banded(rng: np.random.Generator, bands: int) -> Picture:
-    c = hsv(rng.uniform(0.0, 0.09) if rng.random() < 0.8 else rng.uniform(0.1, 0.6), rng.uniform(0.7, 0.95), rng.uniform(0.6, 0.95))
+    c = hsv(
+        rng.uniform(0.0, 0.09) if rng.random() < 0.8 else rng.uniform(0.1, 0.6),
+        rng.uniform(0.7, 0.95),
+        rng.uniform(0.6, 0.95),
+    )
     picture = _plain(c).copy()
     height = SIZE // (2 * bands + 3)
     for band in range(bands):
@@ -447,7 +481,9 @@ def cone_double(rng: np.random.Generator) -> Picture:
     return _banded(rng, 3)
 
 
-def sky(rng: np.random.Generator, zenith: Colour, horizon: Colour, cloud: float, sun: NDArray[np.float64], glow: float) -> Picture:
+def sky(
+    rng: np.random.Generator, zenith: Colour, horizon: Colour, cloud: float, sun: NDArray[np.float64], glow: float
+) -> Picture:
     """The six faces of a cube, right left up down front back, stacked to ``(6 * n, n, 3)``: a gradient from ``horizon``
     to ``zenith``, clouds of the given cover 0..1, a glow around the direction ``sun``.
     """
@@ -465,20 +501,21 @@ def sky(rng: np.random.Generator, zenith: Colour, horizon: Colour, cloud: float,
     scale = 60 / (up + 0.15)
     u, v = ((world[..., k] * scale).astype(int) % 512 for k in (0, 1))
     cover = np.clip(field[v, u] * 0.7 + 3 * cloud - 1.8, 0, 1) * np.clip(up * 6, 0, 1)
-    picture = picture * (1 - cover[..., None]) + (0.5 * horizon + 0.5 * rng.uniform(0.6, 1.0)).astype(np.float32) * cover[..., None]
+    picture = (
+        picture * (1 - cover[..., None])
+        + (0.5 * horizon + 0.5 * rng.uniform(0.6, 1.0)).astype(np.float32) * cover[..., None]
+    )
     halo = glow * np.exp(-(1 - world @ sun) * 12)
-    return np.clip(255 * (picture + halo[..., None]), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(255 * (picture + halo[..., None]), 0, 255), np.uint8)
 
 
+cone_tall, cone_wide = cone_classic, cone_double
+
+_KINDS = ("asphalt", "paving", "ground", "facade", "roof", "foliage", "cloth", "box", "cone")
 PATTERNS: dict[str, dict[str, Callable[[np.random.Generator], Picture]]] = {
-    "asphalt": {"fine": asphalt_fine, "coarse": asphalt_coarse, "patched": asphalt_patched, "concrete": asphalt_concrete, "cracked": asphalt_cracked, "worn": asphalt_worn},
-    "paving": {"tiles": paving_tiles, "bricks": paving_bricks, "slabs": paving_slabs, "smooth": paving_smooth, "herringbone": paving_herringbone, "offset_slabs": paving_offset_slabs},
-    "ground": {"grass": ground_grass, "soil": ground_soil, "gravel": ground_gravel, "dry": ground_dry, "meadow": ground_meadow, "sand": ground_sand},
-    "facade": {"windows": facade_windows, "brick": facade_brick, "panels": facade_panels, "planks": facade_planks, "plaster": facade_plaster, "corrugated": facade_corrugated, "bands": facade_bands, "blocks": facade_blocks, "shutters": facade_shutters},
-    "roof": {"tiles": roof_tiles, "tar": roof_tar, "standing_seam": roof_standing_seam},
-    "foliage": {"fine": foliage_fine, "clumped": foliage_clumped, "autumn": foliage_autumn, "mixed": foliage_mixed, "streaky": foliage_streaky},
-    "cloth": {"plain": cloth_plain, "stripes": cloth_stripes, "mottled": cloth_mottled, "checks": cloth_checks, "dots": cloth_dots},
-    "box": {"carton": box_carton, "crate": box_crate, "bin": box_bin, "parcel": box_parcel, "slatted": box_slatted},
-    "cone": {"classic": cone_classic, "tall": cone_classic, "wide": cone_double, "double": cone_double},
-}  # fmt: skip
-"""Surface kind -> variant -> how to paint it; the names are those of ``variants``."""
+    kind: {name[len(kind) + 1 :]: paint for name, paint in list(globals().items()) if name.startswith(f"{kind}_")}
+    for kind in _KINDS
+}
+"""Surface kind -> variant -> how to paint it, collected from the functions called ``kind_variant``; the names are those
+of ``variants``.
+"""
