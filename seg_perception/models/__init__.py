@@ -1,0 +1,7 @@
+"""Networks as plain objects: a manifest names weights, runtime and decoder; an image goes in, labels or things
+come out."""
+
+from seg_perception.models.manifest import Manifest
+from seg_perception.models.networks import InstanceNetwork, SemanticNetwork, load_instance, load_semantic
+
+__all__ = ["InstanceNetwork", "Manifest", "SemanticNetwork", "load_instance", "load_semantic"]

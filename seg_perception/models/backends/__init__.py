@@ -1,0 +1,51 @@
+"""The runtimes that execute a network's graph, by name; each is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from seg_perception.errors import ConfigError
+from seg_perception.models.backends.base import Backend, TensorInfo
+
+__all__ = ["RUNTIMES", "Backend", "TensorInfo", "load", "resolved_threads"]
+
+RUNTIMES = {"onnxruntime": "onnx", "openvino": "openvino"}
+"""Runtime name -> the pip extra of this package that installs it."""
+
+_PLANNED = ("torch", "tensorrt")
+
+
+def resolved_threads(threads: int) -> int:
+    """``threads``, or one per core that this process may use where it is 0: always a fixed number, since the order of
+    summation, and with it the last bits of a result, depends on it.
+    """
+    if threads > 0:
+        return threads
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def load(runtime: str, path: Path, *, precision: str, threads: int) -> Backend:
+    """Load the graph in ``path`` into ``runtime``.
+
+    Raises :class:`ConfigError` for an unknown runtime, one that is not installed, or a precision it does not have;
+    :class:`ModelError` for a file it cannot load.
+    """
+    if runtime in _PLANNED:
+        raise ConfigError(f"runtime '{runtime}' is not available in this version; use {' or '.join(RUNTIMES)}")
+    if runtime not in RUNTIMES:
+        raise ConfigError(f"there is no runtime '{runtime}'; expected {' or '.join(RUNTIMES)}")
+    try:
+        module = import_module(f"seg_perception.models.backends.{runtime}_backend")
+    except ImportError as error:
+        raise ConfigError(
+            f"runtime '{runtime}' is not installed ({error}); run pip install 'seg_perception[{RUNTIMES[runtime]}]' "
+            "or choose another runtime"
+        ) from error
+    make = cast("Callable[..., Backend]", module.load)
+    return make(path, precision=precision, threads=resolved_threads(threads))

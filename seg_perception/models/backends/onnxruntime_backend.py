@@ -1,0 +1,58 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnxruntime  # type: ignore[import-untyped, unused-ignore]
+
+from seg_perception.errors import ConfigError, ModelError
+from seg_perception.models.backends.base import Backend, TensorInfo
+from seg_perception.types import Float32Array
+
+
+def load(path: Path, *, precision: str, threads: int) -> Backend:
+    """Load an ONNX file; see :func:`seg_perception.models.backends.load`."""
+    if precision != "f32":
+        raise ConfigError(
+            f"runtime 'onnxruntime' computes in f32 as the graph says; precision '{precision}' needs openvino"
+        )
+    return OnnxRuntimeBackend(path, threads)
+
+
+class OnnxRuntimeBackend:
+    """A session with a fixed number of threads; its outputs are fresh arrays."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.use_deterministic_compute = True
+        # Threads that wait in a busy loop take the core from tracking, fusion and the other network.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3  # errors only: what matters is raised
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its exceptions share no public base class
+            raise ModelError(f"weights {path} cannot be loaded by onnxruntime: {_first_line(error)}") from error
+        self.inputs = tuple(_info(t) for t in self._session.get_inputs())
+        self.outputs = tuple(_info(t) for t in self._session.get_outputs())
+        self.version = str(onnxruntime.__version__)
+
+    def run(self, batch: Float32Array, outputs: Sequence[str]) -> list[Float32Array]:
+        """See :class:`Backend`."""
+        result: list[Float32Array] = self._session.run(list(outputs), {self.inputs[0].name: batch})
+        return result
+
+
+def _info(tensor: Any) -> TensorInfo:
+    shape = tuple(d if isinstance(d, int) and d > 0 else None for d in tensor.shape)
+    dtype = {"float": "float32", "double": "float64"}.get(tensor.type[7:-1], tensor.type[7:-1])  # tensor(float)
+    return TensorInfo(tensor.name, shape, dtype)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

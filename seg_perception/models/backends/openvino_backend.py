@@ -1,0 +1,64 @@
+"""OpenVINO on the CPU, in float32 unless told otherwise (left alone it takes bfloat16 where the CPU has it)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import openvino  # type: ignore[import-untyped, unused-ignore]
+
+from seg_perception.errors import ConfigError, ModelError
+from seg_perception.models.backends.base import Backend, TensorInfo
+from seg_perception.types import Float32Array
+
+_CAPABILITY = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
+
+
+def load(path: Path, *, precision: str, threads: int) -> Backend:
+    """Load an ONNX or OpenVINO IR file; see :func:`seg_perception.models.backends.load`."""
+    core = openvino.Core()
+    available = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if _CAPABILITY.get(precision) not in available:
+        has = [name for name, capability in _CAPABILITY.items() if capability in available]
+        raise ConfigError(f"openvino on this CPU has no precision '{precision}'; it has {', '.join(has)}")
+    return OpenVinoBackend(core, path, precision, threads)
+
+
+class OpenVinoBackend:
+    """A compiled model with one infer request; its outputs hold until the next call."""
+
+    def __init__(self, core: openvino.Core, path: Path, precision: str, threads: int) -> None:
+        try:
+            model = core.read_model(str(path))
+            compiled = core.compile_model(
+                model,
+                "CPU",
+                {
+                    "INFERENCE_PRECISION_HINT": precision,
+                    "INFERENCE_NUM_THREADS": threads,
+                    "PERFORMANCE_HINT": "LATENCY",
+                },
+            )
+        except RuntimeError as error:
+            raise ModelError(f"weights {path} cannot be loaded by openvino: {_cause(error)}") from error
+        self._request = compiled.create_infer_request()
+        self.inputs = tuple(_info(port) for port in compiled.inputs)
+        self.outputs = tuple(_info(port) for port in compiled.outputs)
+        self.version = str(openvino.__version__)
+
+    def run(self, batch: Float32Array, outputs: Sequence[str]) -> list[Float32Array]:
+        """See :class:`Backend`."""
+        results = self._request.infer({0: batch}, share_inputs=True, share_outputs=True)
+        return [results[name] for name in outputs]
+
+
+def _info(port: Any) -> TensorInfo:
+    shape = tuple(d.get_length() if d.is_static else None for d in port.get_partial_shape())
+    return TensorInfo(port.get_any_name(), shape, port.get_element_type().to_dtype().name)
+
+
+def _cause(error: RuntimeError) -> str:
+    """The last line of OpenVINO's stack of messages: the cause."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,201 @@
+"""Dense logits to a label for every image pixel: exactly bilinear interpolation and argmax, without interpolating
+every class.
+
+Between four neighbouring logits bilinear interpolation is a weighted mean, so a class that is the largest at all four
+corners of a cell is the largest everywhere in it: only cells whose corners disagree are looked at. There a class can
+win only if its largest corner reaches the largest smallest-corner of any class, which leaves two or three. Rounding
+keeps this exact, because the mean is formed with products and sums whose float32 rounding is monotone. Of equal logits
+the lowest class wins, as in ``argmax``; at a tie to the last bit a cell with one winner at its corners keeps it.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from seg_perception.models.geometry import Axis, View, axis, bilinear
+from seg_perception.types import UNLABELLED, BoolArray, Float32Array, UInt8Array
+
+_TILE = 32768  # values that argmax compares at a time: 128 kB, a level-2 cache
+_CELLS = 512  # disagreeing cells interpolated at a time, for the same reason
+_PIXELS = 2048  # disagreeing pixels interpolated at a time
+_FEW = 4  # pixels in a cell
+_CONFIDENCE_POINTS = 96  # grid points of the confidence along the shorter side
+_DENSE_FROM = 1 / 3  # part of the pixels in disagreeing cells from which on it is quicker to interpolate all
+_DENSE_ROWS = 16
+
+
+def decode(
+    logits: Float32Array,
+    view: View,
+    input_size: tuple[int, int],
+    table: UInt8Array,
+    labels: UInt8Array,
+    confidence: UInt8Array,
+) -> None:
+    """Write the pixels that ``view`` owns into ``labels`` and ``confidence``, both ``(H, W)`` uint8 of the image.
+
+    ``logits`` ``(C, h, w)`` float32 cover the network's input of ``input_size`` (height, width); ``table`` ``(256,)``
+    maps channels to class ids. Every channel takes part in the argmax, void too, and is mapped afterwards.
+
+    The confidence is the softmax probability of the winner at the logits (a grid of them no finer than some 96 points
+    along the shorter side), interpolated as bytes to the image: exact inside regions, an estimate at the boundaries
+    between classes, where it is low. It is 1..255, and 0 exactly where the label is 255.
+    """
+    own_y, own_x = view.own
+    rows = axis(view.y, own_y.start, own_y.stop, input_size[0], logits.shape[1])
+    columns = axis(view.x, own_x.start, own_x.stop, input_size[1], logits.shape[2])
+    found = table[upsampled_argmax(logits, rows, columns)]
+    labels[view.own] = found
+    sure = _confidence(logits, rows, columns)
+    sure[found == UNLABELLED] = 0
+    confidence[view.own] = sure
+
+
+def argmax(logits: Float32Array) -> UInt8Array:
+    """``logits.argmax(axis=0)`` of ``(C, h, w)`` as uint8, several times faster: compare and update class by class
+    over pieces that stay in the cache. Where any class is NaN the answer is 255.
+    """
+    classes, height, width = logits.shape
+    labels = np.zeros((height, width), np.uint8)
+    rows = max(1, _TILE // width)
+    for start in range(0, height, rows):
+        piece, label = logits[:, start : start + rows], labels[start : start + rows]
+        best = piece[0].copy()
+        greater, winner = np.empty(best.shape, np.bool_), np.empty(best.shape, np.uint8)
+        for c in range(1, classes):
+            np.greater(piece[c], best, out=greater)
+            np.maximum(best, piece[c], out=best)
+            # Classes come in rising order, so the last to take the lead is the largest number.
+            np.multiply(greater.view(np.uint8), np.uint8(c), out=winner)
+            np.maximum(label, winner, out=label)
+        label[np.isnan(best)] = UNLABELLED
+    return labels
+
+
+def upsampled_argmax(logits: Float32Array, rows: Axis, columns: Axis) -> UInt8Array:
+    """``argmax(bilinear(logits, rows, columns))`` as ``(len(rows), len(columns))`` uint8."""
+    if rows.identity and columns.identity:
+        return argmax(logits)
+    used = rows.part(0, len(rows))[0], columns.part(0, len(columns))[0]
+    corners = np.zeros(logits.shape[1:], np.uint8)
+    corners[used] = argmax(logits[:, used[0], used[1]])
+    cells = np.pad(corners, 1, mode="edge")  # cell (i, j) has the corners [i:i+2, j:j+2]
+    upper, lower = cells[:-1], cells[1:]
+    mixed = (upper[:, :-1] != upper[:, 1:]) | (lower[:, :-1] != lower[:, 1:]) | (upper[:, :-1] != lower[:, :-1])
+    row_pixels, column_pixels = _Pixels(rows), _Pixels(columns)
+    mixed &= (row_pixels.count > 0)[:, None] & (column_pixels.count > 0)
+    undecided = row_pixels.count.astype(np.float32) @ mixed.astype(np.float32) @ column_pixels.count.astype(np.float32)
+    if undecided > _DENSE_FROM * len(rows) * len(columns):
+        return _dense(logits, rows, columns)
+    labels: UInt8Array = np.take(np.take(cells, columns.cell, axis=1), rows.cell, axis=0)
+    if len(row_pixels.index) * len(column_pixels.index) <= _FEW:
+        _resolve_pixels(logits, np.take(np.take(mixed, columns.cell, axis=1), rows.cell, axis=0), rows, columns, labels)
+        return labels
+    where = np.nonzero(mixed)
+    for start in range(0, len(where[0]), _CELLS):
+        part = slice(start, start + _CELLS)
+        _resolve_cells(logits, where[0][part], where[1][part], row_pixels, column_pixels, labels)
+    return labels
+
+
+def _resolve_pixels(logits: Float32Array, where: BoolArray, rows: Axis, columns: Axis, labels: UInt8Array) -> None:
+    """Interpolate every class at the pixels ``where``, and write the winners into ``labels``: where a cell holds so
+    few pixels that to ask which classes can win costs more than to interpolate them.
+    """
+    classes, _, width = logits.shape
+    flat = logits.reshape(classes, -1)
+    all_y, all_x = np.nonzero(where)
+    for start in range(0, len(all_y), _PIXELS):
+        y, x = all_y[start : start + _PIXELS], all_x[start : start + _PIXELS]
+        top, bottom, left, right = rows.low[y] * width, rows.high[y] * width, columns.low[x], columns.high[x]
+        wy, wx = rows.weight[y], columns.weight[x]
+        upper = flat.take(top + left, 1, mode="clip") * (1 - wx) + flat.take(top + right, 1, mode="clip") * wx
+        lower = flat.take(bottom + left, 1, mode="clip") * (1 - wx) + flat.take(bottom + right, 1, mode="clip") * wx
+        labels[y, x] = argmax((upper * (1 - wy) + lower * wy)[:, None])[0]
+
+
+class _Pixels:
+    """The output pixels of each cell of one axis, as tables of equal length: ``index[p, cell]`` and ``weight[p,
+    cell]`` of the p-th, the last one repeated where a cell has fewer.
+    """
+
+    def __init__(self, along: Axis) -> None:
+        cells = along.size + 1
+        self.count = np.bincount(along.cell, minlength=cells)
+        first = np.cumsum(self.count) - self.count
+        step = np.minimum(np.arange(max(int(self.count.max()), 1))[:, None], np.maximum(self.count - 1, 0))
+        self.index: NDArray[np.intp] = np.minimum(first + step, len(along) - 1)
+        self.weight: Float32Array = along.weight[self.index]
+        self.low = np.maximum(np.arange(cells) - 1, 0)
+        self.high = np.minimum(np.arange(cells), along.size - 1)
+
+
+def _resolve_cells(
+    logits: Float32Array,
+    cell_y: NDArray[np.intp],
+    cell_x: NDArray[np.intp],
+    rows: _Pixels,
+    columns: _Pixels,
+    labels: UInt8Array,
+) -> None:
+    """Interpolate in these cells the classes that can win there, and write the winners into ``labels``."""
+    classes, _, width = logits.shape
+    top, bottom = rows.low[cell_y] * width, rows.high[cell_y] * width
+    left, right = columns.low[cell_x], columns.high[cell_x]
+    flat = logits.reshape(classes, -1)
+    corners = np.take(flat, np.stack([top + left, top + right, bottom + left, bottom + right]), axis=1)  # (C, 4, K)
+    can_win = corners.max(axis=1) >= corners.min(axis=1).max(axis=0)
+    candidates = can_win.sum(axis=0)
+    order = np.argsort(-candidates, kind="stable")  # most candidates first: the r-th round is then a slice
+    cell_y, cell_x, candidates = cell_y[order], cell_x[order], candidates[order]
+    corners = corners[:, :, order]
+    nth_class = np.nonzero(can_win.T[order])[1]  # cell by cell, classes in rising order
+    first = np.cumsum(candidates) - candidates
+
+    weight_y, weight_x = rows.weight[:, cell_y], columns.weight[:, cell_x]  # (P, K), (Q, K)
+    shape = (len(weight_y), len(weight_x), len(cell_y))
+    best, winner = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.uint8)
+    for turn in range(int(candidates[0])):
+        n = int(np.searchsorted(-candidates, -turn))  # cells with more than `turn` candidates
+        chosen = nth_class[first[:n] + turn]
+        a, b, c, d = (corners[chosen, k, np.arange(n)] for k in range(4))
+        wy, wx = weight_y[:, None, :n], weight_x[None, :, :n]
+        value = (a * (1 - wx) + b * wx) * (1 - wy) + (c * (1 - wx) + d * wx) * wy
+        over = value > best[:, :, :n]
+        np.maximum(best[:, :, :n], value, out=best[:, :, :n])
+        np.maximum(winner[:, :, :n], over * chosen.astype(np.uint8), out=winner[:, :, :n])
+    winner[:, :, candidates == 0] = UNLABELLED  # a corner is NaN
+    target = rows.index[:, None, cell_y] * labels.shape[1] + columns.index[None, :, cell_x]
+    labels.reshape(-1)[target] = winner
+
+
+def _dense(logits: Float32Array, rows: Axis, columns: Axis) -> UInt8Array:
+    """The same by interpolating every class, a band of rows at a time: for logits that disagree everywhere."""
+    labels = np.empty((len(rows), len(columns)), np.uint8)
+    for start in range(0, len(rows), _DENSE_ROWS):
+        stop = min(start + _DENSE_ROWS, len(rows))
+        source, band = rows.part(start, stop)
+        labels[start:stop] = argmax(bilinear(logits[:, source], band, columns))
+    return labels
+
+
+def _confidence(logits: Float32Array, rows: Axis, columns: Axis) -> UInt8Array:
+    """The winner's softmax probability as 1..255, interpolated from a coarse grid."""
+    step = max(1, min(logits.shape[1:]) // _CONFIDENCE_POINTS)
+    first = step // 2
+    grid = np.ascontiguousarray(logits[:, first::step, first::step])
+    grid -= grid.max(axis=0)
+    probability = np.nan_to_num(1 / np.exp(grid, out=grid).sum(axis=0))
+    coarse = np.clip(probability * 255 + 0.5, 1, 255).astype(np.uint8)
+    to_coarse = [[a.scale / step, (a.offset - first) / step] for a in (columns, rows)]  # image pixel -> coarse point
+    (scale_x, shift_x), (scale_y, shift_y) = to_coarse
+    fine = cv2.warpAffine(
+        coarse,
+        np.array([[scale_x, 0, shift_x], [0, scale_y, shift_y]]),
+        (len(columns), len(rows)),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(fine, np.uint8)

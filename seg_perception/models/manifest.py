@@ -1,0 +1,158 @@
+"""The manifest: one YAML file that says all there is to know about one model; ``docs/models.md`` explains each key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from seg_perception import resources
+from seg_perception.errors import ConfigError
+from seg_perception.labels import LabelSpace, normalised, remap
+from seg_perception.schema import from_mapping, option, read_yaml
+from seg_perception.types import Float32Array, UInt8Array
+
+DECODERS = {"dense_logits": "semantic", "yolo": "instance"}
+"""Which task each decoder serves."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The file with the network's graph and numbers; see :mod:`seg_perception.models.weights` for where it is found."""
+
+    file: str = option(help="file name, or a path (absolute, or relative to the manifest's folder)")
+    sha256: str = option("", "checksum of the file; needed for a download")
+    url: str = option("", "where to download the file from when it is nowhere on this machine")
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """How an image is cut into overlapping tiles."""
+
+    size: tuple[int, int] = option((0, 0), "height and width of a tile in image pixels", ge=1)
+    overlap: float = option(0.25, "part of a tile that it shares at least with its neighbour", ge=0, le=0.9)
+    whole: bool = option(False, "show the network the whole image too, for what is larger than a tile")
+
+
+@dataclass(frozen=True)
+class Input:
+    """What the network wants to see: ``(pixel * scale - mean) / std`` in planes (NCHW, float32)."""
+
+    name: str = option(help="name of the graph's input")
+    size: tuple[int, int] = option(help="height and width of the network's input", ge=1)
+    resize: Literal["stretch", "letterbox", "tiles"] = option(help="how an image of another size is made to fit")
+    channels: Literal["rgb", "bgr"] = option("rgb", "order of the colour planes")
+    scale: float = option(1.0, "factor on the pixel value 0..255, before mean and std")
+    mean: tuple[float, float, float] = option((0.0, 0.0, 0.0), "subtracted from each channel, in plane order")
+    std: tuple[float, float, float] = option((1.0, 1.0, 1.0), "divides each channel, in plane order", ge=1e-6)
+    pad: int = option(114, "pixel value around a letterboxed image", ge=0, le=255)
+    tiles: Tiles = field(default_factory=Tiles)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One model; make one with :meth:`load` or :meth:`parse`."""
+
+    weights: Weights
+    input: Input
+    name: str = option(help="what the model is called in configurations and reports")
+    task: Literal["semantic", "instance"] = option(
+        help="what the network tells: a class per pixel, or things one by one"
+    )
+    decoder: Literal["dense_logits", "yolo"] = option(help="how its outputs are read")
+    runtime: Literal["onnxruntime", "openvino"] = option(help="what runs it when the configuration says auto")
+    labels: str = option(help="label space of its classes (a shipped name, or a path)")
+    outputs: tuple[str, ...] = option((), "names of the outputs the decoder reads, in its order; empty: the graph's")
+    classes: tuple[str, ...] = option((), "names in channel order; empty: every class of the label space, by id")
+    void: tuple[str, ...] = option((), "classes that mean 'nothing known': they compete, and become unlabelled")
+    keep: tuple[str, ...] = option((), "instance networks: classes that matter, the rest is ignored; empty: all")
+    map: Mapping[str, str] = field(default_factory=dict)
+    """Class -> class of the active label space, before names and ancestors are tried; an entry whose target the active
+    space lacks has no effect, so one manifest can serve several spaces."""
+    score: float = option(0.25, "instance networks: least score", ge=0, le=1)
+    iou: float = option(0.7, "instance networks: boxes of one class that overlap more are one thing", ge=0, le=1)
+    licence: str = option("", "of the weights")
+    source: str = option("", "where the weights come from")
+    folder: Path = field(default=Path(), init=False, compare=False)
+    """Where the manifest lies; weights and label spaces may lie beside it."""
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> Manifest:
+        """The shipped manifest of that name, or the one in that YAML file; raises :class:`ConfigError`."""
+        path = resources.find("models", name_or_path)
+        return cls.parse(read_yaml(path), where=str(path), folder=path.parent)
+
+    @classmethod
+    def parse(cls, content: object, where: str, folder: Path) -> Manifest:
+        """Check ``content`` (what YAML gave); ``where`` names it in errors; raises :class:`ConfigError`."""
+        manifest = from_mapping(cls, content, where)
+        object.__setattr__(manifest, "folder", folder)
+        manifest._check(where)
+        return manifest
+
+    def _check(self, where: str) -> None:
+        if DECODERS[self.decoder] != self.task:
+            raise ConfigError(
+                f"{where}: decoder '{self.decoder}' serves task '{DECODERS[self.decoder]}', not '{self.task}'"
+            )
+        if min(self.input.size) < 1:
+            raise ConfigError(f"{where}: input: size {list(self.input.size)} must be two positive numbers")
+        if self.input.resize == "tiles" and min(self.input.tiles.size) < 1:
+            raise ConfigError(f"{where}: input: resize 'tiles' needs tiles: size: [height, width] in image pixels")
+        if self.input.tiles.whole and self.task != "instance":
+            raise ConfigError(f"{where}: input: tiles: 'whole' is for instance networks; a semantic map is its tiles")
+        if self.weights.sha256 and not re.fullmatch(r"[0-9a-f]{64}", self.weights.sha256):
+            raise ConfigError(f"{where}: weights: sha256 '{self.weights.sha256}' is not 64 lower-case hex digits")
+        if self.weights.url and not self.weights.sha256:
+            raise ConfigError(f"{where}: weights: a url needs the file's sha256, so that a wrong download is noticed")
+        if self.keep and self.task != "instance":
+            raise ConfigError(
+                f"{where}: 'keep' is for instance networks; list a semantic network's classes under 'void'"
+            )
+        names = self.channels()
+        for key, listed in (("void", self.void), ("keep", self.keep), ("map", tuple(self.map))):
+            missing = sorted({normalised(n) for n in listed} - {normalised(n) for n in names})
+            if missing:
+                raise ConfigError(f"{where}: {key}: '{missing[0]}' is not one of the model's {len(names)} classes")
+        self.table(self.space(), where)
+
+    def space(self) -> LabelSpace:
+        """The label space of the model's own classes."""
+        beside = self.folder / self.labels
+        return LabelSpace.load(beside if beside.is_file() else self.labels)
+
+    def channels(self) -> tuple[str, ...]:
+        """The names of the model's classes in channel order."""
+        return self.classes or tuple(c.name for c in self.space().classes)
+
+    def kept(self) -> tuple[int, ...]:
+        """The channels that count, in order: all, or those under ``keep``."""
+        wanted = {normalised(n) for n in self.keep or self.channels()}
+        return tuple(i for i, name in enumerate(self.channels()) if normalised(name) in wanted)
+
+    def table(self, target: LabelSpace, where: str = "") -> UInt8Array:
+        """``(256,)`` uint8 from channel to class id of ``target``, 255 for void and for what ``keep`` leaves out.
+
+        Raises :class:`ConfigError` that names every class without a home in ``target``.
+        """
+        names, kept = self.channels(), set(self.kept())
+        ignored = tuple(name for i, name in enumerate(names) if i not in kept)
+        overrides = {name: home for name, home in self.map.items() if normalised(home) in target.ids}
+        return remap(
+            self.space(), names, target, overrides=overrides, void=(*self.void, *ignored), where=where or self.name
+        )
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one input."""
+        return (3, *self.input.size)
+
+    def normalisation(self) -> Float32Array:
+        """``(3, 256)`` float32: what each plane holds for every pixel value."""
+        pixels = np.arange(256, dtype=np.float64) * self.input.scale
+        mean, std = np.array(self.input.mean)[:, None], np.array(self.input.std)[:, None]
+        return np.ascontiguousarray(((pixels - mean) / std).astype(np.float32))

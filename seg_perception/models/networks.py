@@ -1,0 +1,199 @@
+"""Manifest, weights, runtime and decoder put together: image in, :class:`SemanticMap` or :class:`Instances` out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from seg_perception.errors import InputError, ModelError
+from seg_perception.labels import LabelSpace
+from seg_perception.models import backends, weights
+from seg_perception.models.backends import Backend, resolved_threads
+from seg_perception.models.conformity import mismatches
+from seg_perception.models.decoders import dense_logits, yolo
+from seg_perception.models.geometry import View, views
+from seg_perception.models.manifest import Manifest
+from seg_perception.models.merging import merge
+from seg_perception.models.prepare import Preparer
+from seg_perception.timing import StageTimes
+from seg_perception.types import Float32Array, Instances, SemanticMap, UInt8Array
+
+
+class Engine:
+    """A loaded network that is shown an image view by view; one image at a time, whichever thread asks."""
+
+    def __init__(self, manifest: Manifest, *, runtime: str, precision: str, threads: int) -> None:
+        self.manifest = manifest
+        self.runtime = manifest.runtime if runtime == "auto" else runtime
+        self.precision = precision
+        self.threads = resolved_threads(threads)
+        path = weights.obtain(manifest)
+        self.backend: Backend = backends.load(self.runtime, path, precision=precision, threads=self.threads)
+        wrong = mismatches(manifest, self.backend)
+        if wrong:
+            raise ModelError(f"model '{manifest.name}' is not what its manifest says: {'; '.join(wrong)}")
+        self.outputs = manifest.outputs or tuple(o.name for o in self.backend.outputs)
+        self.lock = Lock()
+        self._prepare = Preparer(manifest)
+        self._views = lru_cache(maxsize=8)(lambda height, width: views(manifest.input, height, width))
+        batch = self.backend.inputs[0].shape[0]
+        self._buffers = np.zeros((batch or 1, *manifest.input_shape), np.float32)
+
+    def __call__(self, image: UInt8Array, times: StageTimes) -> Iterator[tuple[View, list[Float32Array]]]:
+        """Every view of ``image`` with the outputs for it, each without its batch axis and valid until the next."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+            raise InputError(
+                f"model '{self.manifest.name}' was given an image of shape {image.shape} and type {image.dtype}; "
+                "expected (height, width, 3) uint8 RGB"
+            )
+        task, batch = self.manifest.task, len(self._buffers)
+        shown = self._views(image.shape[0], image.shape[1])
+        for start in range(0, len(shown), batch):
+            group = shown[start : start + batch]
+            with times.stage(f"{task}/prepare"):
+                for view, planes in zip(group, self._buffers, strict=False):  # a last group may be smaller
+                    self._prepare.fill(image, view, planes)
+            with times.stage(f"{task}/forward"):
+                outputs = self.backend.run(self._buffers, self.outputs)
+            for i, view in enumerate(group):
+                yield view, [output[i] for output in outputs]
+
+    def describe(self) -> dict[str, str | int]:
+        """What a result depends on: model, checksum, runtime and its version, precision, threads."""
+        return {
+            "model": self.manifest.name,
+            "sha256": self.manifest.weights.sha256,
+            "runtime": self.runtime,
+            "runtime_version": self.backend.version,
+            "precision": self.precision,
+            "threads": self.threads,
+        }
+
+
+class SemanticNetwork:
+    """A class for every pixel of an image; make one with :func:`load_semantic`."""
+
+    def __init__(self, engine: Engine, labels: LabelSpace) -> None:
+        self._engine = engine
+        self._table = engine.manifest.table(labels)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What was loaded."""
+        return self._engine.manifest
+
+    def describe(self) -> dict[str, str | int]:
+        """What a result depends on: model, checksum, runtime and its version, precision, threads."""
+        return self._engine.describe()
+
+    def warm(self, height: int, width: int) -> None:
+        """Run a black image of that size, so that the first real one does not pay for set-up."""
+        self(np.zeros((height, width, 3), np.uint8), StageTimes())
+
+    def __call__(self, image: UInt8Array, times: StageTimes) -> SemanticMap:
+        """``image`` ``(H, W, 3)`` uint8 RGB to labels and confidence of its size.
+
+        Adds the stages ``semantic/prepare``, ``semantic/forward`` and ``semantic/decode`` to ``times``. Raises
+        :class:`InputError` for another kind of image.
+        """
+        result = SemanticMap(np.empty(image.shape[:2], np.uint8), np.empty(image.shape[:2], np.uint8))
+        size = self.manifest.input.size
+        with self._engine.lock:
+            for view, (logits,) in self._engine(image, times):
+                with times.stage("semantic/decode"):
+                    dense_logits.decode(logits, view, size, self._table, result.labels, result.confidence)
+        return result
+
+
+class InstanceNetwork:
+    """The things in an image one by one; make one with :func:`load_instance`."""
+
+    def __init__(self, engine: Engine, labels: LabelSpace) -> None:
+        self._engine = engine
+        self._table = engine.manifest.table(labels)
+        self._kept = np.array(engine.manifest.kept(), np.intp)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What was loaded."""
+        return self._engine.manifest
+
+    def describe(self) -> dict[str, str | int]:
+        """What a result depends on: model, checksum, runtime and its version, precision, threads."""
+        return self._engine.describe()
+
+    def warm(self, height: int, width: int) -> None:
+        """Run a black image of that size, so that the first real one does not pay for set-up."""
+        self(np.zeros((height, width, 3), np.uint8), StageTimes())
+
+    def __call__(self, image: UInt8Array, times: StageTimes) -> Instances:
+        """``image`` ``(H, W, 3)`` uint8 RGB to the things in it.
+
+        Adds the stages ``instance/prepare``, ``instance/forward`` and ``instance/decode`` to ``times``. Raises
+        :class:`InputError` for another kind of image.
+        """
+        manifest = self.manifest
+        found: list[tuple[View, Instances]] = []
+        with self._engine.lock:
+            for view, (anchors, prototypes) in self._engine(image, times):
+                with times.stage("instance/decode"):
+                    instances = yolo.decode(
+                        anchors,
+                        prototypes,
+                        view,
+                        manifest.input.size,
+                        self._kept,
+                        self._table,
+                        score=manifest.score,
+                        iou=manifest.iou,
+                    )
+                found.append((view, instances))
+        with times.stage("instance/decode"):
+            return merge(found, image.shape[0], image.shape[1], manifest.iou)
+
+
+def load_semantic(
+    manifest_name_or_path: str | Path,
+    labels: LabelSpace,
+    *,
+    runtime: str = "auto",
+    precision: str = "f32",
+    threads: int = 0,
+) -> SemanticNetwork:
+    """Load the semantic network of that manifest, speaking the label space ``labels``.
+
+    ``runtime`` ``auto`` takes the manifest's; ``threads`` 0 is one per core. Raises :class:`ConfigError` for a manifest
+    that cannot be used, :class:`ModelError` for weights that are missing or not what it says.
+    """
+    engine = _engine(manifest_name_or_path, "semantic", labels, runtime, precision, threads)
+    return SemanticNetwork(engine, labels)
+
+
+def load_instance(
+    manifest_name_or_path: str | Path,
+    labels: LabelSpace,
+    *,
+    runtime: str = "auto",
+    precision: str = "f32",
+    threads: int = 0,
+) -> InstanceNetwork:
+    """Load the instance network of that manifest; see :func:`load_semantic`."""
+    engine = _engine(manifest_name_or_path, "instance", labels, runtime, precision, threads)
+    return InstanceNetwork(engine, labels)
+
+
+def _engine(
+    name_or_path: str | Path, task: str, labels: LabelSpace, runtime: str, precision: str, threads: int
+) -> Engine:
+    manifest = Manifest.load(name_or_path)
+    if manifest.task != task:
+        raise ModelError(
+            f"model '{manifest.name}' ({name_or_path}) is for task '{manifest.task}', so it cannot be "
+            f"the {task} network"
+        )
+    manifest.table(labels)  # before the weights are loaded: a class without a home is found at once
+    return Engine(manifest, runtime=runtime, precision=precision, threads=threads)

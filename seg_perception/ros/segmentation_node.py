@@ -1,0 +1,129 @@
+"""The ``segmentation`` node: camera images in, panoptic masks out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from threading import Condition, Lock
+from typing import Any
+
+import numpy as np
+
+from seg_perception.config import OutputConfig, PipelineConfig
+from seg_perception.ego import load_ego_mask
+from seg_perception.errors import ConfigError
+from seg_perception.labels import LabelSpace
+from seg_perception.pipeline import Networks, Pipeline
+from seg_perception.ros import memory, transport
+from seg_perception.ros.complaints import Complaints
+from seg_perception.ros.diagnostics import Diagnostics
+from seg_perception.ros.lifecycle import ManagedNode, run
+from seg_perception.ros.parameters import CameraConfig, NodeConfig, Parameters
+from seg_perception.ros.stream import CameraStream
+from seg_perception.ros.worker import Worker
+from seg_perception.types import Frame
+
+Load = Callable[[PipelineConfig, LabelSpace], Networks]
+
+_WATCH_PERIOD = 1.0
+_WARM_UP = Frame(0, "", np.zeros((360, 640, 3), np.uint8))
+
+
+class SegmentationNode(ManagedNode):
+    """One or several cameras that share the networks which ``load`` makes.
+
+    The executor's thread only keeps the newest image of each camera; a worker thread decodes, perceives and publishes,
+    camera by camera in turn. Raises :class:`ConfigError` for a parameter that cannot be used.
+    """
+
+    def __init__(self, load: Load = Networks.load, **options: Any) -> None:
+        super().__init__("segmentation", **options)
+        self._load = load
+        self.config = Parameters(self, NodeConfig())
+        self._pipeline = Parameters(self, PipelineConfig())
+        names = _checked_names(self.config.value.cameras)
+        self._cameras = {name: Parameters(self, CameraConfig(), f"{name}.") for name in names}
+        self._labels: LabelSpace | None = None
+        self._streams: tuple[CameraStream, ...] = ()
+        self._worker: Worker | None = None
+        self._ready = Condition()
+        self._switching = Lock()
+        self._diagnostics = Diagnostics(self)
+        self.create_timer(_WATCH_PERIOD, self._watch)
+
+    def configure(self) -> None:
+        """Load label space and networks, run them once, and put the topics on the graph."""
+        config = self._pipeline.value
+        _check_size(config.output)
+        labels, ego_mask = LabelSpace.load(config.labels), load_ego_mask(config.ego_mask)
+        networks = self._load(config, labels)
+        Pipeline(networks, labels, config)(_WARM_UP)
+        ready, complain = self._ready, Complaints(self.get_logger())
+        self._streams = tuple(
+            CameraStream(self, name, camera.value, networks, labels, self._pipeline, ego_mask, ready, complain)
+            for name, camera in self._cameras.items()
+        )
+        self._labels = labels
+        what = f"label space '{labels.name}' ({labels.version}, {len(labels)} classes)"
+        self.get_logger().info(f"{what}; cameras: {', '.join(self._cameras)}")
+
+    def activate(self) -> None:
+        """Latch the label information, subscribe, and start to work."""
+        assert self._labels is not None
+        with self._switching:
+            for stream in self._streams:
+                stream.publishers.publish_label_info(self._labels)
+                stream.input.open()
+            self._worker = Worker(self._streams, self._ready)
+
+    def deactivate(self) -> None:
+        """Unsubscribe and finish the image in hand."""
+        with self._switching:
+            for stream in self._streams:
+                stream.input.close()
+            if self._worker is not None:
+                self._worker.stop()
+            self._worker = None
+
+    def clean_up(self) -> None:
+        """Take the topics off the graph and let the networks go."""
+        for stream in self._streams:
+            stream.publishers.destroy()
+        self._streams, self._labels = (), None
+
+    def _watch(self) -> None:
+        timeout = self.config.value.image_timeout
+        with self._switching:
+            silences = {s.name: s.input.watch(timeout) for s in self._streams} if self._worker else {}
+            late = {name: seconds for name, seconds in silences.items() if seconds > timeout}
+            self._diagnostics.publish(self.state, self._labels, self._streams, late)
+
+
+def _checked_names(cameras: Sequence[str]) -> Sequence[str]:
+    for name in cameras:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*", name):
+            raise ConfigError(
+                f"parameter cameras: '{name}' becomes part of topic names; expected letters, digits and '_', parts "
+                "separated by '/'"
+            )
+    if not cameras or len(set(cameras)) < len(cameras):
+        raise ConfigError(f"parameter cameras: {list(cameras)} must name at least one camera, and none twice")
+    return cameras
+
+
+def _check_size(output: OutputConfig) -> None:
+    if bool(output.width) != bool(output.height):
+        raise ConfigError(
+            f"output.width {output.width} and output.height {output.height}: expected both, or 0 for both (the image's)"
+        )
+
+
+def main(args: Sequence[str] | None = None, load: Load = Networks.load) -> int:
+    """Entry point of ``ros2 run seg_perception segmentation``."""
+    memory.keep_large_blocks()
+    transport.activate()
+    return run(lambda: SegmentationNode(load), args, lambda node: node.config.value.autostart)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

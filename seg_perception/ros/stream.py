@@ -1,0 +1,85 @@
+"""One camera from received image to published masks, with an account of every image."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from threading import Condition
+
+from rclpy.node import Node
+
+from seg_perception.config import PipelineConfig
+from seg_perception.errors import InputError
+from seg_perception.labels import LabelSpace
+from seg_perception.outputs import view
+from seg_perception.pipeline import Networks, Pipeline
+from seg_perception.ros.camera import CameraInput, Received
+from seg_perception.ros.complaints import Complaints
+from seg_perception.ros.parameters import CameraConfig, Parameters
+from seg_perception.ros.publishers import CameraPublishers
+from seg_perception.ros.statistics import CameraStatistics
+from seg_perception.types import BoolArray
+
+
+class CameraStream:
+    """Everything of camera ``name``: its input, pipeline, publishers and statistics.
+
+    ``ready`` is the condition that the worker of all cameras waits for; ``complain`` tells the user of trouble once.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        name: str,
+        camera: CameraConfig,
+        networks: Networks,
+        labels: LabelSpace,
+        parameters: Parameters[PipelineConfig],
+        ego_mask: BoolArray | None,
+        ready: Condition,
+        complain: Complaints,
+    ) -> None:
+        self.name = name
+        self.statistics = CameraStatistics()
+        self._logger, self._labels, self._parameters = node.get_logger(), labels, parameters
+        self._complain = complain
+        self._pipeline = Pipeline(networks, labels, parameters.value, ego_mask)
+        self.publishers = CameraPublishers(node, name, labels, complain)
+        self.input = CameraInput(node, name, camera, self.statistics, ready, complain)
+        self._last_stamp: int | None = None
+
+    def process(self, received: Received) -> None:
+        """Perceive one image and publish the result. Never raises: a frame that fails is counted, told once, and the
+        next one is taken.
+        """
+        try:
+            frame = self.input.frame(received)
+            self._follow_time(frame.stamp)
+            self._pipeline.config = config = self._parameters.value
+            result = self._pipeline(frame)
+            size = (config.output.width, config.output.height) if config.output.width else None
+            scene = view(frame, result, self._labels, self.input.model(frame), size)
+            self.statistics.failed_outputs += self.publishers.publish(scene)
+            self.statistics.answered(result, (time.time_ns() - received.sent) / 1e9)
+        except InputError as error:
+            self.statistics.dropped["bad_image"] += 1
+            self._complain(f"{self.input.topic}: {error}")
+        except Exception as error:
+            self.statistics.dropped["error"] += 1
+            self._complain(f"{self.name}: a frame failed with {type(error).__name__}: {error}")
+            self._logger.debug(traceback.format_exc())
+
+    def _follow_time(self, stamp: int) -> None:
+        last, self._last_stamp = self._last_stamp, stamp
+        if last is None or stamp > last:
+            return
+        if stamp == last:
+            self.statistics.standing_stamps += 1
+            self._complain(f"{self.input.topic}: images carry the same stamp as the one before; tracks cannot move")
+            return
+        self.statistics.time_jumps += 1
+        self._pipeline.reset()
+        self._logger.warning(
+            f"{self.input.topic}: time went back by {(last - stamp) / 1e9:.3f} s; tracks of {self.name} start anew",
+            throttle_duration_sec=1.0,
+        )

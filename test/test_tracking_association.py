@@ -1,0 +1,142 @@
+"""Overlaps against plain loops, the assignment against all permutations, carried masks, ids."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seg_perception.tracking.association import Pairs, assign, doubtful, mask_overlap, overlapping
+from seg_perception.tracking.carry import moved, rectangles
+from seg_perception.tracking.ids import IdCounter
+from seg_perception.types import MAX_TRACK_ID, Mask
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> float:
+    width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
+    height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    both = width * height
+    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+
+
+@settings(deadline=None)
+@given(SEEDS, st.integers(0, 6), st.integers(0, 6))
+def test_overlapping_equals_a_plain_loop(seed: int, tracks: int, detections: int) -> None:
+    rng = np.random.default_rng(seed)
+    corner = rng.uniform(0, 50, (tracks + detections, 2))
+    boxes = np.concatenate((corner, corner + rng.uniform(1, 60, corner.shape)), axis=1)
+    a, b = boxes[:tracks], boxes[tracks:]
+    expected = {(i, j): iou(a[i], b[j]) for i in range(tracks) for j in range(detections)}
+    pairs = overlapping(a, b, 0.25)
+    found = dict(zip(zip(pairs.tracks.tolist(), pairs.detections.tolist(), strict=True), pairs.overlap, strict=True))
+    for pair, value in expected.items():
+        if abs(value - 0.25) > 1e-5:
+            assert (pair in found) == (value > 0.25)
+    for pair, value in found.items():
+        assert value == pytest.approx(expected[pair], abs=1e-5)
+    assert list(found) == sorted(found)
+
+
+@settings(deadline=None)
+@given(SEEDS, st.integers(1, 5), st.integers(1, 5), st.floats(0.2, 1.0))
+def test_assignment_is_optimal(seed: int, tracks: int, detections: int, density: float) -> None:
+    rng = np.random.default_rng(seed)
+    gain = np.where(rng.random((tracks, detections)) < density, rng.uniform(0.01, 1, (tracks, detections)), 0.0)
+    rows, columns = np.nonzero(gain)
+    weights = gain[rows, columns]
+    chosen = assign(Pairs(rows, columns, weights), weights)
+    assert len(set(rows[chosen])) == len(set(columns[chosen])) == len(chosen)
+    wide = gain if tracks <= detections else gain.T
+    best = max(
+        sum(wide[i, j] for i, j in enumerate(order)) for order in permutations(range(wide.shape[1]), wide.shape[0])
+    )
+    assert weights[chosen].sum() == pytest.approx(best)
+
+
+def test_doubt_is_only_where_there_is_a_serious_rival() -> None:
+    # Track 0 and detection 0 belong together, and so do 1 and 1: the weak cross pair is no rival to either.
+    clear = Pairs(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([0.9, 0.2, 0.8]))
+    assert doubtful(clear).tolist() == []
+    # Detection 1 has nothing but its weak pair with track 0: it could be taken for it.
+    alone = Pairs(np.array([0, 0]), np.array([0, 1]), np.array([0.9, 0.3]))
+    assert doubtful(alone).tolist() == [0, 1]
+    assert doubtful(Pairs(np.zeros(0, int), np.zeros(0, int), np.zeros(0))).tolist() == []
+
+
+def random_mask(rng: np.random.Generator) -> Mask:
+    height, width = (int(v) for v in rng.integers(1, 20, 2))
+    return Mask(int(rng.integers(0, 20)), int(rng.integers(0, 20)), rng.random((height, width)) < 0.6)
+
+
+def drawn(mask: Mask, dx: int = 0, dy: int = 0) -> np.ndarray:
+    """The mask in a picture that has 40 pixels of margin around the origin."""
+    picture = np.zeros((120, 120), np.bool_)
+    height, width = mask.bits.shape
+    picture[40 + mask.y + dy :, 40 + mask.x + dx :][:height, :width] = mask.bits
+    return picture
+
+
+@settings(deadline=None)
+@given(SEEDS, st.integers(-15, 15), st.integers(-15, 15))
+def test_mask_overlap_equals_full_pictures(seed: int, dx: int, dy: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = random_mask(rng), random_mask(rng)
+    both, either = drawn(a, dx, dy) & drawn(b), drawn(a, dx, dy) | drawn(b)
+    expected = both.sum() / either.sum() if either.any() else 0.0
+    assert mask_overlap(a, b, dx, dy) == pytest.approx(expected)
+
+
+def test_mask_overlap_of_large_masks_is_sampled_well() -> None:
+    v, u = np.mgrid[:400, :400]
+    disc = (u - 200) ** 2 + (v - 200) ** 2 < 200**2
+    a, b = Mask(0, 0, disc), Mask(60, 30, disc)
+    both = np.count_nonzero(disc[30:, 60:] & disc[:-30, :-60])
+    exact = both / (2 * np.count_nonzero(disc) - both)
+    assert mask_overlap(a, b, 0, 0) == pytest.approx(exact, abs=0.02)
+
+
+@settings(deadline=None)
+@given(SEEDS, st.floats(0.4, 2.5), st.floats(-30, 30), st.floats(-30, 30))
+def test_moved_masks_lie_inside_the_image(seed: int, scale: float, dx: float, dy: float) -> None:
+    mask = random_mask(np.random.default_rng(seed))
+    place = rectangles([mask]) * scale + np.array([dx, dy])
+    (out,) = moved([mask], place, (30, 25))
+    height, width = out.bits.shape
+    assert out.x >= 0
+    assert out.y >= 0
+    assert out.x + width <= 30
+    assert out.y + height <= 25
+    assert out.bits.dtype == np.bool_
+
+
+def test_moved_by_whole_pixels_is_a_shift() -> None:
+    mask = random_mask(np.random.default_rng(3))
+    (out,) = moved([mask], rectangles([mask]) + np.array([4.2, -3.3]), (100, 100))
+    expected = drawn(mask, 4, -3)[40:, 40:]
+    picture = np.zeros_like(expected)
+    picture[out.y :, out.x :][: out.bits.shape[0], : out.bits.shape[1]] = out.bits
+    np.testing.assert_array_equal(picture, expected)
+
+
+def test_moved_to_double_size_repeats_every_pixel() -> None:
+    mask = Mask(2, 3, np.array([[True, False], [False, True]]))
+    (out,) = moved([mask], rectangles([mask]) * 2, (100, 100))
+    assert (out.x, out.y) == (4, 6)
+    np.testing.assert_array_equal(out.bits, np.kron(mask.bits, np.ones((2, 2), bool)).astype(bool))
+
+
+def test_ids_count_up_and_wrap_past_live_ones() -> None:
+    ids = IdCounter()
+    assert [ids.next(()) for _ in range(3)] == [1, 2, 3]
+    ids = IdCounter(MAX_TRACK_ID - 1)
+    live = {1, 2, 4}
+    given_out = []
+    for _ in range(4):
+        given_out.append(ids.next(live))
+        live.add(given_out[-1])
+    assert given_out == [MAX_TRACK_ID, 3, 5, 6]

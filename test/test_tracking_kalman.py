@@ -1,0 +1,105 @@
+"""The batched filters against a textbook Kalman filter, one 8x8 covariance per track."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seg_perception.tracking.kalman import INITIAL_SPEED, Filters, boxes_of, measurements
+
+NOISE, AGILITY = 0.05, 2.0
+
+
+class Textbook:
+    """State ``cx cy log_w log_h`` and their velocities; F, Q, H, R written out."""
+
+    def __init__(self, z: np.ndarray) -> None:
+        self.unit = self.units(z)
+        self.x = np.concatenate((z, np.zeros(4)))
+        self.p = np.diag(np.concatenate(((NOISE * self.unit) ** 2, (INITIAL_SPEED * self.unit) ** 2)))
+
+    @staticmethod
+    def units(z: np.ndarray) -> np.ndarray:
+        size = np.sqrt(np.exp(z[2]) * np.exp(z[3]))
+        return np.array([size, size, 1.0, 1.0])
+
+    def predict(self, dt: float) -> None:
+        f = np.eye(8)
+        f[:4, 4:] = dt * np.eye(4)
+        q = np.kron([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]], np.diag((AGILITY * self.unit) ** 2))
+        self.x = f @ self.x
+        self.p = f @ self.p @ f.T + q
+
+    def update(self, z: np.ndarray) -> None:
+        self.unit = self.units(z)
+        h = np.eye(4, 8)
+        s = h @ self.p @ h.T + np.diag((NOISE * self.unit) ** 2)
+        k = self.p @ h.T @ np.linalg.inv(s)
+        self.x = self.x + k @ (z - h @ self.x)
+        self.p = (np.eye(8) - k @ h) @ self.p
+
+
+def random_measurements(rng: np.random.Generator, n: int) -> np.ndarray:
+    corner = rng.uniform(0, 500, (n, 2))
+    return measurements(np.concatenate((corner, corner + rng.uniform(5, 300, (n, 2))), axis=1))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.lists(st.floats(0.0, 1.5), min_size=1, max_size=8))
+def test_batch_equals_textbook(seed: int, n: int, steps: list[float]) -> None:
+    rng = np.random.default_rng(seed)
+    start = random_measurements(rng, n)
+    batch, books = Filters.start(start, NOISE), [Textbook(z) for z in start]
+    for dt in steps:
+        batch.predict(dt, AGILITY)
+        rows = np.flatnonzero(rng.random(n) < 0.7)
+        seen = random_measurements(rng, len(rows))
+        batch.update(rows, seen, NOISE)
+        for book in books:
+            book.predict(dt)
+        for row, z in zip(rows, seen, strict=True):
+            books[row].update(z)
+    for i, book in enumerate(books):
+        np.testing.assert_allclose(batch.position[i], book.x[:4], rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(batch.velocity[i], book.x[4:], rtol=1e-6, atol=1e-6)
+        for block, (a, b) in {"pp": (0, 0), "pv": (0, 4), "vv": (4, 4)}.items():
+            expected = book.p[a : a + 4, b : b + 4]
+            np.testing.assert_allclose(getattr(batch, block)[i], np.diag(expected), rtol=1e-5, atol=1e-8)
+            np.testing.assert_allclose(expected - np.diag(np.diag(expected)), 0.0, atol=1e-6)
+
+
+@settings(deadline=None)
+@given(st.floats(0.01, 2.0), st.integers(2, 20))
+def test_one_long_step_equals_many_short_ones(dt: float, parts: int) -> None:
+    z = random_measurements(np.random.default_rng(0), 3)
+    once, often = Filters.start(z, NOISE), Filters.start(z, NOISE)
+    for filters in (once, often):
+        filters.predict(0.1, AGILITY)
+        filters.update(np.arange(3), z + 0.01, NOISE)
+    once.predict(dt, AGILITY)
+    for _ in range(parts):
+        often.predict(dt / parts, AGILITY)
+    for name in ("position", "velocity", "pp", "pv", "vv"):
+        np.testing.assert_allclose(getattr(once, name), getattr(often, name), rtol=1e-9, atol=1e-9)
+
+
+def test_steady_growth_is_learnt() -> None:
+    """A box that grows by 20 % a second and moves 50 px/s, seen at 10 Hz, is predicted half a second ahead."""
+
+    def box(t: float) -> np.ndarray:
+        half = 30.0 * 1.2**t
+        return np.array([[100 + 50 * t - half, 80 - half, 100 + 50 * t + half, 80 + half]])
+
+    filters = Filters.start(measurements(box(0.0)), NOISE)
+    for i in range(1, 31):
+        filters.predict(0.1, AGILITY)
+        filters.update(np.array([0]), measurements(box(i / 10)), NOISE)
+    filters.predict(0.5, AGILITY)
+    np.testing.assert_allclose(boxes_of(filters.position), box(3.5), atol=1.0)
+
+
+def test_boxes_and_measurements_are_inverse() -> None:
+    boxes = np.array([[3.0, 4.0, 10.0, 40.0], [0.5, 0.25, 0.75, 100.0]])
+    assert boxes_of(measurements(boxes)) == pytest.approx(boxes)
