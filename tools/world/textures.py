@@ -51,7 +51,7 @@ def noise(rng: np.random.Generator, roughness: float, size: int = SIZE) -> Float
 def blend(a: Colour, b: Colour, weight: NDArray[np.floating[Any]]) -> FloatArray:
     """``a`` where ``weight`` is 0, ``b`` where it is 1."""
     w = np.clip(weight, 0, 1)[..., None]
-    return (a * (1 - w) + b * w).astype(np.float32)
+    return np.asarray(a * (1 - w) + b * w, np.float32)
 
 
 def finish(rng: np.random.Generator, picture: FloatArray, grain: float, stains: float = 0.0) -> Picture:
