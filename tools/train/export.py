@@ -24,7 +24,6 @@ def main() -> None:
     chosen = parser.parse_args()
     network = Network()
     network.load_state_dict(torch.load(chosen.checkpoint, weights_only=True)["average"])
-    network.eval()
     chosen.out.mkdir(parents=True, exist_ok=True)
     export(SemanticNetwork(network), chosen.out / "semantic.onnx", ["logits"], CLASSES)
     export(InstanceNetwork(network), chosen.out / "instance.onnx", ["output0", "output1"], THINGS)
@@ -32,6 +31,7 @@ def main() -> None:
 
 def export(module: torch.nn.Module, path: Path, outputs: list[str], classes: tuple[str, ...]) -> None:
     """Write a network for one picture of ``SIZE``; raises ``AssertionError`` when onnxruntime disagrees with torch."""
+    module.eval()
     image = torch.rand(1, 3, SIZE[1], SIZE[0])
     torch.onnx.export(
         module, (image,), str(path), input_names=["images"], output_names=outputs, opset_version=17, dynamo=False
