@@ -3,7 +3,9 @@ settings of this package on and off.
 
 Every case is a publisher process and a subscriber process of its own in an otherwise unused ROS domain; reliability is
 best effort, as cameras have it. The cases take turns, so that whatever else the machine does hits all of them.
-Usage: python benchmarks/dds.py [--seconds 5] [--rounds 2] [--json OUT]
+Needs rclpy.
+
+    python benchmarks/dds.py [--seconds 5] [--rounds 2] [--json OUT]
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from side_by_side import write
 
 WIDTH, HEIGHT = 1280, 720
 SHAPE = (HEIGHT, WIDTH, 3)
@@ -140,8 +143,7 @@ def main() -> None:
             f"{row['rate_hz']:4.0f} {on[row['profile']]:>8} {on[row['memory']]:>7} {row['delivery']:10.1%} "
             f"{row['p50_ms']:8.2f} {row['p95_ms']:8.2f} {row['p50_ms'] / plain['p50_ms']:10.2f}"
         )
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1))
+    write("720p rgb8, best effort, between two processes", results, options.json)
 
 
 if __name__ == "__main__":

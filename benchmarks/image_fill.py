@@ -1,25 +1,23 @@
 """Ways to get a 720p rgb8 array into a ROS Image, and all the way out of a publisher: ours and the others, in turns.
 
 ``fill`` makes the message; ``publish`` makes and publishes it. The pre-serialised message skips rclpy's conversion, but
-needs a CDR writer per type: its gain is printed beside the way that is used. Usage:
-python benchmarks/image_fill.py [--rounds 15] [--json OUT]
+needs a CDR writer per type: its gain is printed beside the way that is used. Needs rclpy.
+
+    python benchmarks/image_fill.py [--json OUT]
 """
 
 from __future__ import annotations
 
-import argparse
 import array
-import json
 import struct
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rclpy
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
+from side_by_side import OURS, options, report, timed
 
 from seg_perception.records import Header
 from seg_perception.records import Image as Record
@@ -77,7 +75,7 @@ def serialised() -> bytes:
 
 
 FILL: dict[str, Callable[[], Any]] = {
-    "frombytes into the array that is there (ours)": ours,
+    OURS: ours,
     "data = array.array": assigned_array,
     "data = bytes": assigned_bytes,
     "data = bytes, fields checked": assigned_bytes_checked,
@@ -87,24 +85,9 @@ FILL: dict[str, Callable[[], Any]] = {
 PUBLISH = {name: FILL[name] for name in list(FILL)[:3]} | {"pre-serialised CDR": serialised}
 
 
-def timed(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Median milliseconds of each way; the ways take turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(rounds):
-        # Back and forth: each way follows the slow ones as often as it precedes them.
-        for name in list(ways) if turn % 2 else reversed(ways):
-            start = time.perf_counter()
-            ways[name]()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: 1e3 * float(np.median(values)) for name, values in seconds.items()}
-
-
 def main() -> None:
-    """Time, check that all messages are equal, print ratios and write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    """Check that all messages are equal, time, print ratios and write JSON."""
+    arguments = options(__doc__, runs=15)
     keep_large_blocks()
     transport.activate()
     for name, way in FILL.items():
@@ -117,19 +100,13 @@ def main() -> None:
     def publishing(way: Callable[[], Any]) -> Callable[[], None]:
         return lambda: publisher.publish(way())
 
-    results = {
-        "fill": timed(FILL, options.rounds),
-        "publish": timed({name: publishing(way) for name, way in PUBLISH.items()}, options.rounds),
-    }
+    rows = [
+        {"case": "fill", "ms": timed(FILL, arguments.runs)},
+        {"case": "publish", "ms": timed({n: publishing(way) for n, way in PUBLISH.items()}, arguments.runs)},
+    ]
     node.destroy_node()
     rclpy.shutdown()
-    for what, times in results.items():
-        print(f"{what:>8} {'ms':>10} {'ours = 1':>9}")
-        own = times[next(iter(times))]
-        for name, value in times.items():
-            print(f"{'':>8} {value:10.3f} {value / own:9.1f}  {name}")
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1))
+    report("a 720p rgb8 array into a ROS Image", rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -7,28 +7,22 @@ networks do. Logits at 1/8 are therefore made from its own in two ways: every ei
 8 x 8 (``mean of 8 x 8``). Images: the Cityscapes frame and every tenth KITTI frame, stretched to the input. Needs the
 test data (SEG_PERCEPTION_DATA), torch and onnxruntime; without the data only random logits run.
 
-torch runs with one thread and with its default number: on a busy machine its threads wait for each other, so the ratio
-to look at is that of the faster one.
-
 ``different`` counts the pixels whose label differs from torch's. Ours writes uint8 labels, torch int64.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from side_by_side import report, timed
+from side_by_side import DATA, OURS, Row, options, report, timed, with_one_thread
 
 from seg_perception.models.decoders.dense_logits import upsampled_argmax
 from seg_perception.models.geometry import Span, axis
 
-DATA = Path(os.environ.get("SEG_PERCEPTION_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 HD = (720, 1280)
 
 
@@ -38,9 +32,8 @@ def ours(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return upsampled_argmax(logits, *axes)
 
 
-def torchs(logits: torch.Tensor, size: tuple[int, int], threads: int) -> torch.Tensor:
+def torchs(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """The plain way."""
-    torch.set_num_threads(threads)
     full = torch.nn.functional.interpolate(logits[None], size=size, mode="bilinear", align_corners=False)
     return full.argmax(1)[0]
 
@@ -70,19 +63,14 @@ def random() -> Iterator[tuple[str, np.ndarray, tuple[int, int]]]:
 
 
 def main() -> None:
-    cases = [*random(), *(real() if DATA.is_dir() else ())]
-    rows, threads = [], torch.get_num_threads()
-    for name, logits, size in cases:
+    arguments = options(__doc__, runs=7)
+    rows: list[Row] = []
+    for name, logits, size in [*random(), *(real() if DATA.is_dir() else ())]:
         tensor = torch.from_numpy(logits)
-        different = int((ours(logits, size) != torchs(tensor, size, threads).numpy()).sum())
-        peers = {
-            "torch": partial(torchs, tensor, size, threads),
-            "torch, 1 thread": partial(torchs, tensor, size, 1),
-            "ours": partial(ours, logits, size),
-        }
-        ms = timed(peers, runs=7)
-        rows.append({"case": name, "ms": ms, "different": different})
-    report(f"logits to labels, torch with {threads} threads", rows)
+        different = int((ours(logits, size) != torchs(tensor, size).numpy()).sum())
+        peers = {OURS: partial(ours, logits, size), **with_one_thread({"torch": partial(torchs, tensor, size)})}
+        rows.append({"case": name, "ms": timed(peers, arguments.runs), "different": different})
+    report("logits to labels", rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Panoptic merge: ours beside detectron2's published rule in torch and panopticapi's in numpy, interleaved.
 
-    python benchmarks/merge.py [--json OUT] [--instances 8] [--size 1280x720]
+    python benchmarks/merge.py [--json OUT] [--instances 8] [--width 1280] [--height 720]
 
 Both peers are written here from the published rule: instances by falling score; one whose covered part exceeds 0.5 of
 its area is dropped; the others take what is free; then every stuff class takes what is left (stuff_area_limit 0, so
@@ -10,25 +10,17 @@ box-cropped ones, as its decoders make them. The time of bringing either into it
 Equal output means, checked before timing: the same instances survive; each holds exactly the same pixels; every stuff
 pixel has the same class; and what the peers leave void (unclaimed thing pixels, unlabelled ones) has in ours track id 0
 and the semantic network's own label. Ours also writes the confidence map within its time; theirs have none.
-
-torch runs with one thread and with its default number: on a busy machine its threads wait for each other, so the ratio
-to look at is that of the faster one.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import statistics
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
+from side_by_side import OURS, options, report, timed, with_one_thread
 
 from seg_perception.fusion import FusionConfig, fuse
 from seg_perception.labels import LabelSpace
@@ -90,13 +82,16 @@ def full_size(tracks: Tracks, shape: tuple[int, int]) -> np.ndarray:
     return masks
 
 
+def stuff_only(semantic: SemanticMap) -> np.ndarray:
+    """The semantic labels as the peers take them: ``(H, W)`` int64, stuff from 1 on, 0 for things and unlabelled."""
+    return np.where(semantic.labels < len(STUFF), semantic.labels + 1, 0).astype(np.int64)
+
+
 Merged = tuple[np.ndarray, list[dict[str, Any]]]
 
 
-def torch_merge(masks: Any, scores: Any, semantic: Any) -> tuple[Any, list[dict[str, Any]]]:
+def torch_merge(masks: torch.Tensor, scores: torch.Tensor, semantic: torch.Tensor) -> Merged:
     """detectron2's rule on tensors: ``masks`` (N, H, W) bool, ``scores`` (N,), ``semantic`` (H, W) with 0 = things."""
-    import torch
-
     panoptic = torch.zeros_like(semantic, dtype=torch.int32)
     segments: list[dict[str, Any]] = []
     for index in torch.argsort(-scores):
@@ -118,7 +113,7 @@ def torch_merge(masks: Any, scores: Any, semantic: Any) -> tuple[Any, list[dict[
         if mask.sum().item() > 0:
             panoptic[mask] = len(segments) + 1
             segments.append({"stuff": stuff - 1})
-    return panoptic, segments
+    return panoptic.numpy(), segments
 
 
 def numpy_merge(masks: np.ndarray, scores: np.ndarray, semantic: np.ndarray) -> Merged:
@@ -168,72 +163,26 @@ def check_equal(ours: PanopticMap, theirs: Merged, tracks: Tracks, semantic: Sem
     np.testing.assert_array_equal(ours.semantic, ours.panoptic & 0xFFFF)
 
 
-def interleaved(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Median microseconds of each way; every round runs each once, so that all see the same machine."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for way in ways.values():
-        way()
-    for _ in range(rounds):
-        for name, way in ways.items():
-            start = perf_counter()
-            way()
-            times[name].append((perf_counter() - start) * 1e6)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the numbers to this file")
-    parser.add_argument("--size", default="1280x720", help="width x height of the image")
-    parser.add_argument("--instances", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=15)
-    arguments = parser.parse_args()
-    width, height = (int(v) for v in arguments.size.split("x"))
+    arguments = options(__doc__, width=1280, height=720, instances=8, runs=15)
+    width, height = arguments.width, arguments.height
     labels, config = label_space(), FusionConfig(max_overlap=OVERLAP)
     semantic, tracks = scene(width, height, arguments.instances)
     masks = full_size(tracks, (height, width))
-    stuff = np.where(semantic.labels < len(STUFF), semantic.labels + 1, 0).astype(np.int64)
+    stuff = stuff_only(semantic)
+    tensors = torch.from_numpy(masks), torch.from_numpy(tracks.scores), torch.from_numpy(stuff)
 
     ours = fuse(semantic, tracks, labels, config)
-    ways: dict[str, Callable[[], Any]] = {"seg_perception": lambda: fuse(semantic, tracks, labels, config)}
     check_equal(ours, numpy_merge(masks, tracks.scores, stuff), tracks, semantic, labels)
-    ways["panopticapi's rule, numpy"] = lambda: numpy_merge(masks, tracks.scores, stuff)
-    try:
-        import torch
-    except ImportError:
-        print("torch is not installed here: detectron2's rule is left out (pip install torch)")
-    else:
-        tensors = torch.from_numpy(masks), torch.from_numpy(tracks.scores), torch.from_numpy(stuff)
-        panoptic, segments = torch_merge(*tensors)
-        check_equal(ours, (panoptic.numpy(), segments), tracks, semantic, labels)
-
-        def with_threads(count: int) -> None:
-            torch.set_num_threads(count)
-            torch_merge(*tensors)
-
-        for count in sorted({1, torch.get_num_threads()}):
-            ways[f"detectron2's rule, torch, {count} thread{'s' * (count > 1)}"] = partial(with_threads, count)
+    check_equal(ours, torch_merge(*tensors), tracks, semantic, labels)
+    theirs = {
+        "detectron2's rule, torch": partial(torch_merge, *tensors),
+        "panopticapi's rule, numpy": partial(numpy_merge, masks, tracks.scores, stuff),
+    }
+    peers = {OURS: partial(fuse, semantic, tracks, labels, config), **with_one_thread(theirs)}
     dropped = len(tracks) - len(set(np.unique(ours.panoptic >> 16).tolist()) - {0})
-
-    times = interleaved(ways, arguments.rounds)
-    ratios = {name: time / times["seg_perception"] for name, time in times.items()}
-    print(f"panoptic merge, {width}x{height}, {len(tracks)} instances ({dropped} dropped), {len(labels)} classes")
-    for name, time in times.items():
-        print(f"  {name:38} {time:10.0f} us   {ratios[name]:6.1f} x")
-    if arguments.json:
-        report = {
-            "benchmark": "merge",
-            "size": [width, height],
-            "instances": len(tracks),
-            "classes": len(labels),
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
-            "microseconds": times,
-            "ratio_to_ours": ratios,
-            "equal_output": True,
-        }
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    case = f"{width} x {height}, {len(tracks)} instances ({dropped} dropped), {len(labels)} classes"
+    report("panoptic merge", [{"case": case, "ms": timed(peers, arguments.runs), "equal": True}], arguments.json)
 
 
 if __name__ == "__main__":

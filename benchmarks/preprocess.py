@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from side_by_side import report, timed
+from side_by_side import OURS, options, report, timed, with_one_thread
 
 from seg_perception.models.geometry import views
 from seg_perception.models.manifest import Manifest
@@ -39,18 +39,21 @@ CONTENT = {
 }
 
 
+def torchs(image: np.ndarray) -> torch.Tensor:
+    """The plain way."""
+    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
+    tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    small = torch.nn.functional.interpolate(tensor, size=(360, 640), mode="bilinear", align_corners=False)
+    return ((small - mean) / std).contiguous()
+
+
 def main() -> None:
+    arguments = options(__doc__, runs=40)
     manifest = Manifest.parse(CONTENT, where="benchmarks/preprocess.py", folder=Path())
     prepare, (view,) = Preparer(manifest), views(manifest.input, 720, 1280)
     noise = np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8)
     image = cv2.resize(noise, (1280, 720), interpolation=cv2.INTER_CUBIC)
     planes = np.empty((3, 360, 640), np.float32)
-    mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
-
-    def torchs() -> torch.Tensor:
-        tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-        small = torch.nn.functional.interpolate(tensor, size=(360, 640), mode="bilinear", align_corners=False)
-        return ((small - mean) / std).contiguous()
 
     def numpys() -> np.ndarray:
         small = cv2.resize(image, (640, 360)).astype(np.float32) / 255
@@ -61,8 +64,9 @@ def main() -> None:
 
     ours()
     difference = float(np.abs(planes - numpys()).max())
-    ms = timed({"torch": torchs, "numpy": numpys, "ours": ours}, runs=40)
-    report("720p to 640 x 360 NCHW", [{"case": "rgb8 720p", "ms": ms, "difference": f"{difference:.1e}"}])
+    peers = {OURS: ours, **with_one_thread({"torch": lambda: torchs(image), "numpy and OpenCV": numpys})}
+    row = {"case": "rgb8 720p", "ms": timed(peers, arguments.runs), "difference": f"{difference:.1e}"}
+    report("720p to 640 x 360 NCHW", [row], arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Tracker: ours beside supervision's ByteTrack and trackers' ByteTrackTracker on synthetic scenes, interleaved.
 
-    python benchmarks/tracker.py [--json OUT] [--boxes 10 50 200] [--scenes 5]
+    python benchmarks/tracker.py [--json OUT] [--scenes 5]
 
 Boxes move with changing velocities through 1280x720 at 30 Hz for 100 frames. The detections have noise (3 % of a box),
 random misses (5 %), occlusions of 5 to 15 frames, low scores now and then, and one false positive per ten boxes. All
@@ -15,23 +15,21 @@ detections that had an id.
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import statistics
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from side_by_side import OURS, Row, options, report
 
 from seg_perception.tracking import Tracker, TrackerConfig
 from seg_perception.types import Instances, Mask
 
 SIZE = (1280, 720)
+BOXES = (10, 50, 200)
 RATE = 30
 FRAMES = 100
 FIRST_SEED = 100  # The tracker's defaults were chosen on scenes with other seeds.
@@ -161,7 +159,7 @@ class Way:
 
 def ways() -> dict[str, Way]:
     """Ours, and the peers that are installed."""
-    found = {"seg_perception": Way(ours, lambda look: look, read_ours)}
+    found = {OURS: Way(ours, lambda look: look, read_ours)}
     for name, make in (
         ("supervision ByteTrack", supervision_bytetrack),
         ("trackers ByteTrackTracker", trackers_bytetrack),
@@ -202,14 +200,10 @@ def run(way: Way, looks: list[Look]) -> tuple[float, dict[str, float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the numbers to this file")
-    parser.add_argument("--boxes", type=int, nargs="+", default=[10, 50, 200])
-    parser.add_argument("--scenes", type=int, default=5)
-    arguments = parser.parse_args()
-    report: dict[str, Any] = {"benchmark": "tracker", "python": platform.python_version(), "numpy": np.__version__}
+    arguments = options(__doc__, scenes=5)
     candidates = ways()
-    for count in arguments.boxes:
+    rows: list[Row] = []
+    for count in BOXES:
         times: dict[str, list[float]] = {name: [] for name in candidates}
         worth: dict[str, list[dict[str, float]]] = {name: [] for name in candidates}
         for seed in range(FIRST_SEED, FIRST_SEED + arguments.scenes):
@@ -218,23 +212,11 @@ def main() -> None:
                 milliseconds, result = run(way, looks)
                 times[name].append(milliseconds)
                 worth[name].append(result)
-        print(f"{count} boxes" + " " * 20 + "ms/frame   ratio   switches   ids   covered")
-        report[str(count)] = {}
-        for name in candidates:
-            best = min(times[name])
-            ratio = best / min(times["seg_perception"])
-            switches, ids = (sum(w[key] for w in worth[name]) for key in ("switches", "ids"))
-            covered = statistics.mean(w["covered"] for w in worth[name])
-            print(f"  {name:26} {best:8.2f} {ratio:7.1f} {switches:10.0f} {ids:5.0f} {covered:9.3f}")
-            report[str(count)][name] = {
-                "milliseconds": best,
-                "ratio_to_ours": ratio,
-                "switches": switches,
-                "ids": ids,
-                "covered": covered,
-            }
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+        notes = {key: {n: round(sum(w[key] for w in worth[n]), 3) for n in worth} for key in ("switches", "ids")}
+        covered = {name: round(statistics.mean(w["covered"] for w in results), 3) for name, results in worth.items()}
+        best = {name: min(values) for name, values in times.items()}
+        rows.append({"case": f"{count} boxes", "ms": best, **notes, "covered": covered})
+    report("tracker, per frame", rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ ros2 launch seg_perception perception.launch.py params_file:=my_robot.yaml names
 
 import os
 
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from launch import LaunchDescription
 from seg_perception.resources import share
 from seg_perception.ros import transport
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,12 @@ def command(*words: str | Path) -> list[str]:
     return [sys.executable, "-m", "seg_perception", *map(str, words)]
 
 
+def precision() -> str:
+    """bf16 where the CPU computes in it, which makes both networks 1.5 times as fast; else f32."""
+    cpu = Path("/proc/cpuinfo")
+    return "bf16" if cpu.is_file() and re.search(r"avx512_bf16|amx_bf16", cpu.read_text()) else "f32"
+
+
 def percentiles(seconds: list[float]) -> dict[str, float]:
     """p50, p95 and p99 in milliseconds."""
     return {f"p{q}": round(float(np.percentile(seconds, q)) * 1e3, 1) for q in (50, 95, 99)} if seconds else {}
@@ -66,8 +73,15 @@ class Replay:
     trace: dict[int, dict[str, float]]
 
     @property
+    def own_work(self) -> list[float]:
+        """Seconds from image bytes to published masks that are no forward pass, frame by frame."""
+        return [sum(s for k, s in stages.items() if not k.endswith("/forward")) for stages in self.trace.values()]
+
+    @property
     def beyond_networks(self) -> list[float]:
-        """Seconds from image published to mask received, less the forward passes, frame by frame."""
+        """Seconds from image published to mask received, less the frame's own forward passes: what the chain costs,
+        and the wait for the frame before.
+        """
         return [
             latency - sum(s for stage, s in self.trace[int(stamp)].items() if stage.endswith("/forward"))
             for stamp, latency in self.heard["latency_s"].items()
@@ -82,6 +96,7 @@ def replay(bag: Path, out: Path, rate: float, domain: int) -> Replay:
     trace, heard = out / "node_trace.jsonl", out / "heard.json"
     out.mkdir(parents=True, exist_ok=True)
     node_words = ["--ros-args", "--params-file", CONFIG, "-p", f"trace:={trace}"]
+    node_words += ["-p", f"models.precision:={precision()}"]
     with (out / "node.log").open("w") as log:
         node = subprocess.Popen(command("node", *node_words), env=environment, stdout=log, stderr=subprocess.STDOUT)
         listener = subprocess.Popen(command("listen", CAMERA, "--compressed", "-o", heard), env=environment)
@@ -89,6 +104,10 @@ def replay(bag: Path, out: Path, rate: float, domain: int) -> Replay:
             play = command("play", bag, "--rate", str(rate), "--wait", "90", "--subscribers", f"{topic}=2")
             subprocess.run(play, env=environment, check=True, timeout=300)
             listener.wait(timeout=60)
+            if node.poll() is not None or not trace.exists():
+                raise SystemExit(
+                    f"the node did not perceive anything; its log:\n{(out / 'node.log').read_text()[-2000:]}"
+                )
         finally:
             listener.terminate()
             node.send_signal(signal.SIGINT)
@@ -97,20 +116,39 @@ def replay(bag: Path, out: Path, rate: float, domain: int) -> Replay:
     return Replay(json.loads(heard.read_text()), {line["stamp"]: line["seconds"] for line in lines})
 
 
-def id_histories(tracks: list[dict[str, Any]], stamps: list[int]) -> dict[str, list[int]]:
-    """For each car counted by eye the ids it had, in order, without repetition; 0 where no track covered it."""
+@dataclass(frozen=True)
+class CarHistory:
+    """How one car counted by eye was tracked: for each frame in which it was visible, the ids that covered it."""
+
+    ids: tuple[frozenset[int], ...]
+
+    @property
+    def by_id(self) -> Counter[int]:
+        """In how many frames each id covered it; a neighbour's box may, too."""
+        return Counter(i for frame in self.ids for i in frame)
+
+    @property
+    def kept_one_id(self) -> bool:
+        """From its first frame to the car's last, one id covered it in at least 90 % of the frames and in the last."""
+        if not self.by_id:
+            return False
+        main = self.by_id.most_common(1)[0][0]
+        since = next(n for n, frame in enumerate(self.ids) if main in frame)
+        return main in self.ids[-1] and self.by_id[main] >= 0.9 * (len(self.ids) - since)
+
+
+def car_histories(tracks: list[dict[str, Any]], stamps: list[int]) -> dict[str, CarHistory]:
+    """Follow the cars counted by eye through the published detections of the frames with these stamps."""
     by_stamp: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for track in tracks:
         by_stamp[track["stamp"]].append(track)
-    histories: dict[str, list[int]] = {}
+    histories = {}
     for car, boxes in CARS_BY_EYE.items():
-        ids: list[int] = []
-        for index in range(min(boxes), max(boxes) + 1):
-            truth = np.array([np.interp(index, list(boxes), [b[k] for b in boxes.values()]) for k in range(4)])
-            best = max(by_stamp[stamps[index]], key=lambda t: overlap(truth, t["box"]), default=None)
-            if best is not None and overlap(truth, best["box"]) >= 0.4 and (not ids or ids[-1] != best["id"]):
-                ids.append(best["id"])
-        histories[car] = ids
+        known, ids = list(boxes), []
+        for index in range(known[0], known[-1] + 1):
+            box = np.array([np.interp(index, known, [b[k] for b in boxes.values()]) for k in range(4)])
+            ids.append(frozenset(t["id"] for t in by_stamp[stamps[index]] if overlap(box, t["box"]) >= 0.4))
+        histories[car] = CarHistory(tuple(ids))
     return histories
 
 
@@ -189,7 +227,15 @@ def main() -> int:
 
     say("CamVid val through the offline runner")
     settings = ("labels=camvid", "models.semantic=espnet_camvid", "models.instance=")
-    run = command("run", camvid, "-o", camvid_out, *(word for s in settings for word in ("--set", s)))
+    run = command(
+        "run",
+        camvid,
+        "-o",
+        camvid_out,
+        "--topic",
+        "/camera/image_raw",
+        *(word for s in settings for word in ("--set", s)),
+    )
     subprocess.run(run, check=True)
     miou, accuracy = camvid_quality(camvid_out, camvid)
 
@@ -218,7 +264,8 @@ def summed_up(replays: dict[str, Replay], stamps: list[int]) -> dict[str, Any]:
             "frames_out": heard["frames"],
             "counted": {k: v for k, v in counted.items() if v},
             "latency_ms": percentiles(list(heard["latency_s"].values())),
-            "latency_less_forward_ms": percentiles(result.beyond_networks),
+            "beyond_forward_ms": percentiles(result.beyond_networks),
+            "own_work_ms": percentiles(result.own_work),
             "publish_to_callback_ms": percentiles(heard["transport_s"]),
             "violations": heard["violations"],
         }
@@ -230,9 +277,12 @@ def summed_up(replays: dict[str, Replay], stamps: list[int]) -> dict[str, Any]:
         )
         expect(set(map(int, heard["latency_s"])) <= set(stamps), f"{name}: a stamp that is none of the images'")
     expect(replays["half_speed"].heard["frames"] == FRAMES, "half_speed: not every frame came back")
-    histories = id_histories(replays["half_speed"].heard["tracks"], stamps)
-    kept = [car for car, ids in histories.items() if len(ids) == 1]
-    summary["cars"] = {"ids": histories, "kept_one_id": f"{len(kept)} of {len(histories)}"}
+    histories = car_histories(replays["half_speed"].heard["tracks"], stamps)
+    kept = [car for car, history in histories.items() if history.kept_one_id]
+    summary["cars"] = {
+        "kept_one_id": f"{len(kept)} of {len(histories)}",
+        **{car: f"in {len(h.ids)} frames, covered by id: {dict(h.by_id)}" for car, h in histories.items()},
+    }
     expect(len(kept) >= 0.8 * len(histories), f"cars that kept one id: {len(kept)} of {len(histories)}")
     return summary
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -30,6 +31,7 @@ COMMANDS = {
     "run": Room("seg_perception.offline.run", "take every frame of a bag through the pipeline, without DDS"),
     "play": Room("seg_perception.ros.play", "publish a bag's messages to DDS"),
     "record": Room("seg_perception.ros.record", "write topics into a bag, with their receive times"),
+    "listen": Room("seg_perception.ros.listener", "subscribe as a planner does, and check every message"),
     "node": NODE,
     "doctor": Room("seg_perception.doctor", "what is right and wrong on this machine"),
 }
@@ -38,6 +40,9 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
+    # A script's background job starts with SIGINT ignored; and who stops us by SIGTERM wants our files closed as well.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         return _run(words)
     except SegPerceptionError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from seg_perception.cascade import CascadeConfig
+from seg_perception.errors import ConfigError
 from seg_perception.fusion import FusionConfig
 from seg_perception.schema import option
 from seg_perception.tracking import TrackerConfig
@@ -21,7 +22,10 @@ class ModelsConfig:
     )
     instance: str = option("", "manifest of the instance network; empty: semantic only", live=False)
     runtime: str = option(
-        "auto", "auto takes each manifest's own", choices=("auto", "onnxruntime", "openvino"), live=False
+        "auto",
+        "auto takes each manifest's own, or the one that is installed",
+        choices=("auto", "onnxruntime", "openvino"),
+        live=False,
     )
     precision: str = option(
         "f32",
@@ -38,6 +42,17 @@ class OutputConfig:
 
     width: int = option(0, "width of the masks in pixels; 0: the image's", ge=0, le=16384, live=False)
     height: int = option(0, "height of the masks in pixels; 0: the image's", ge=0, le=16384, live=False)
+
+    def __post_init__(self) -> None:
+        if bool(self.width) != bool(self.height):
+            raise ConfigError(
+                f"output: width is {self.width} and height {self.height}: expected both, or 0 for both (the image's)"
+            )
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height of the masks; None: the image's."""
+        return (self.width, self.height) if self.width else None
 
 
 @dataclass(frozen=True)

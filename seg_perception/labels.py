@@ -235,6 +235,7 @@ def remap(
     *,
     overrides: Mapping[str, str] | None = None,
     void: Collection[str] = (),
+    optional: Collection[str] = (),
     where: str = "",
 ) -> UInt8Array:
     """The table from a model's classes to ids of ``target``.
@@ -242,19 +243,20 @@ def remap(
     ``names`` are the model's classes in channel order, a subset of ``source``'s names plus those in ``void``. Each goes
     to the class of ``target`` that carries its name or an alias, or else to that of its nearest ancestor (``source``'s
     hierarchy); ``overrides`` (name -> target name) comes before both; ``void``, and what descends from the ancestor
-    ``void``, goes to 255. Returns ``(256,)`` uint8, 255 beyond the last class. Raises :class:`ConfigError` that names
-    every class without a home, and for a name under ``overrides`` or ``void`` that the model does not have.
+    ``void``, goes to 255; so does a class of ``optional`` for which ``target`` has no home. Returns ``(256,)`` uint8,
+    255 beyond the last class. Raises :class:`ConfigError` that names every other class without a home, and for a name
+    under ``overrides``, ``void`` or ``optional`` that the model does not have.
     """
     where = where or source.name
     if len(names) > 256:
         raise ConfigError(f"{where}: the model has {len(names)} classes, expected at most 256: class ids are bytes")
     own = [normalised(n) for n in names]
     forced = {normalised(k): v for k, v in (overrides or {}).items()}
-    nothing = {normalised(n) for n in void}
+    nothing, may_lack = {normalised(n) for n in void}, {normalised(n) for n in optional}
     _refuse_strangers(
         where,
-        f"named under 'map:' or 'void:' but not a class of the model ({', '.join(names)})",
-        [n for n in (*forced, *nothing) if n not in own],
+        f"named under 'map:', 'void:' or 'optional:' but not a class of the model ({', '.join(names)})",
+        [n for n in (*forced, *nothing, *may_lack) if n not in own],
     )
     _refuse_strangers(
         where,
@@ -276,13 +278,13 @@ def remap(
         home = next((target.ids[n] for n in upwards if n in target.ids), None)
         if home is not None:
             table[channel] = home
-        elif VOID not in upwards:
+        elif VOID not in upwards and key not in may_lack:
             homeless.append(name)
     if homeless:
         raise ConfigError(
             f"{where}: {len(homeless)} of {len(names)} classes have no home in '{target.name}': "
-            f"{', '.join(homeless)}. Give each a target under 'map:' or list it under 'void:', or use a label space "
-            "that has it or an ancestor of it"
+            f"{', '.join(homeless)}. Give each a target under 'map:', list it under 'void:' or 'optional:', or use a "
+            "label space that has it or an ancestor of it"
         )
     return table
 

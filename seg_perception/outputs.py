@@ -23,8 +23,8 @@ from seg_perception.types import CameraModel, Frame, PanopticMap, Perception, Tr
 
 @dataclass(frozen=True)
 class View:
-    """One frame's outcome, ready to be written: ``frame`` is the source image, ``panoptic`` and ``tracks`` are at
-    the output's size and pixels, ``camera`` too where known.
+    """One frame's outcome, ready to be written: ``frame`` is the source image; ``panoptic``, the boxes of ``tracks``
+    and ``camera`` (where known) are in the output's pixels. The tracks' masks stay in the image's: nothing sends them.
     """
 
     frame: Frame
@@ -138,15 +138,18 @@ def _semantic_png(view: View) -> records.CompressedImage:
 
 
 def _overlay(view: View) -> records.Image:
-    return records.Image.of(view.header, "rgb8", overlay(view.frame.image, view.panoptic, view.tracks, view.labels))
+    return records.Image.of(view.header, "rgb8", _picture(view))
 
 
 def _overlay_jpeg(view: View) -> records.CompressedImage:
-    picture = overlay(view.frame.image, view.panoptic, view.tracks, view.labels)
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    bgr = np.asarray(cv2.cvtColor(_picture(view), cv2.COLOR_RGB2BGR), np.uint8)
     return records.CompressedImage(
         view.header, "rgb8; jpeg compressed bgr8", encoded(".jpg", bgr, cv2.IMWRITE_JPEG_QUALITY, 85)
     )
+
+
+def _picture(view: View) -> UInt8Array:
+    return overlay(view.frame.image, view.panoptic, view.tracks, view.labels, view.frame.stamp)
 
 
 def encoded(suffix: str, pixels: UInt8Array, *flags: int) -> UInt8Array:

@@ -415,8 +415,16 @@ def test_void_ancestors_are_unlabelled_unless_the_target_has_them() -> None:
     ("model", "options", "complaint"),
     [
         (["car", "tram"], {}, "m.yaml: tram: not in the model's label space 'coco' and not listed under 'void:'"),
-        (["car"], {"void": ["viod"]}, "m.yaml: viod: named under 'map:' or 'void:' but not a class of the model (car)"),
-        (["car"], {"overrides": {"bus": "car"}}, "m.yaml: bus: named under 'map:' or 'void:' but not a class"),
+        (
+            ["car"],
+            {"void": ["viod"]},
+            "m.yaml: viod: named under 'map:', 'void:' or 'optional:' but not a class of the model (car)",
+        ),
+        (
+            ["car"],
+            {"overrides": {"bus": "car"}},
+            "m.yaml: bus: named under 'map:', 'void:' or 'optional:' but not a class",
+        ),
         (["car"], {"overrides": {"car": "tram"}}, "m.yaml: tram: not in 'cityscapes' (road, sidewalk"),
         (["car"] * 257, {}, "m.yaml: the model has 257 classes, expected at most 256"),
     ],

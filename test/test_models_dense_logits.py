@@ -135,6 +135,16 @@ def test_confidence_is_zero_exactly_where_unlabelled(size: tuple[int, int], seed
     np.testing.assert_array_equal(confidence == 0, labels == UNLABELLED)
 
 
+@pytest.mark.parametrize("shape", [(4, 20, 30), (4, 200, 300)])
+def test_the_logits_stay_as_they_are(shape: tuple[int, int, int]) -> None:
+    logits = smooth(shape, 0)
+    before = logits.copy()
+    (view,) = views(Input(name="x", size=shape[1:], resize="stretch"), 40, 60)
+    labels, confidence = np.empty((40, 60), np.uint8), np.empty((40, 60), np.uint8)
+    dense_logits.decode(logits, view, shape[1:], TABLE, labels, confidence)
+    np.testing.assert_array_equal(logits, before)
+
+
 @pytest.mark.parametrize("size", [(20, 30), (160, 240), (25, 37)])
 def test_nan_is_unlabelled(size: tuple[int, int]) -> None:
     logits = smooth((4, 20, 30), 0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +122,10 @@ def test_the_worked_example_of_the_documentation_is_a_manifest() -> None:
     example = yaml.safe_load(page.split("```yaml")[1].split("```")[0])
     manifest = Manifest.parse(example, where="docs/models.md", folder=Path())
     assert len(manifest.channels()) == 4
+
+
+def test_every_key_of_a_manifest_is_documented() -> None:
+    page = (resources.share() / "docs" / "models.md").read_text(encoding="utf-8")
+    rows = "".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
+    keys = {spec.name for spec in dataclasses.fields(Manifest) if spec.init}
+    assert keys <= set(re.findall(r"`(\w+)`", rows))

@@ -83,3 +83,9 @@ def test_a_small_whole_thing_in_front_of_a_large_one_stays() -> None:
 
 def test_nothing_anywhere() -> None:
     assert len(merge([seen(LEFT), seen(MIDDLE)], HEIGHT, WIDTH, 0.6)) == 0
+
+
+def test_a_half_inside_a_better_find_of_the_same_view_is_a_double() -> None:
+    whole, half, other = (100, 20, 160, 80, 0.7, 1), (102, 50, 150, 80, 0.4, 1), (102, 50, 150, 80, 0.4, 2)
+    assert len(merge([seen(WHOLE, whole, half)], HEIGHT, WIDTH, 0.6)) == 1
+    assert len(merge([seen(WHOLE, whole, other)], HEIGHT, WIDTH, 0.6)) == 2

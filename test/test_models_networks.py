@@ -131,6 +131,20 @@ def test_a_graph_that_is_not_what_the_manifest_says(
     assert sentence in str(caught.value)
 
 
+def test_a_fixed_graph_takes_another_size_where_the_manifest_says_so(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    colour_network(tmp_path / "colours.onnx")
+    wider = {"name": "x", "size": [8, 32], "resize": "stretch"}
+    image = np.repeat(np.arange(32, dtype=np.uint8) // 4 * 20, 3).reshape(1, 32, 3).repeat(8, axis=0)
+    manifest = write(tmp_path, input={**wider, "reshape": True})
+    network = load_semantic(manifest, CAMVID, runtime="openvino")
+    np.testing.assert_array_equal(network(image, StageTimes()).labels, image[..., 0] // 20)
+    with pytest.raises(ConfigError, match="as it is; 'input: reshape: true' needs openvino"):
+        load_semantic(manifest, CAMVID, runtime="onnxruntime")
+    with pytest.raises(ModelError, match="input 'x' is 1 x 3 x 8 x 16"):
+        load_semantic(write(tmp_path, input=wider), CAMVID, runtime="openvino")
+
+
 def test_a_corrupt_file_is_named(tmp_path: Path, runtime: str) -> None:
     (tmp_path / "colours.onnx").write_bytes(b"not a network" * 100)
     with pytest.raises(ModelError, match=rf"colours.onnx cannot be loaded by {runtime}") as caught:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +132,16 @@ def test_a_missing_part_is_named(data: Path, tmp_path: Path) -> None:
     (tmp_path / "bag" / "wbag_3.mcap").unlink()
     with pytest.raises(BagError, match=r"1 of the bag's 5 files missing, among them wbag_3\.mcap"):
         Bag(tmp_path / "bag")
+
+
+@pytest.mark.parametrize("listed", ["", "7", "{a: b}"])
+def test_a_list_of_files_that_is_none_is_passed_over(tmp_path: Path, listed: str) -> None:
+    with BagWriter(tmp_path / "bag.mcap") as writer:
+        writer.add_topic(IMAGE, records.Image.TYPE, [qos()])
+        writer.write(IMAGE, image(1), 1)
+    (tmp_path / "metadata.yaml").write_text(f"rosbag2_bagfile_information:\n  relative_file_paths: {listed}\n")
+    with Bag(tmp_path) as bag:
+        assert len(list(bag.messages([IMAGE]))) == 1
 
 
 # Which topic
@@ -322,3 +334,24 @@ def test_an_output_must_be_an_mcap_file_in_a_folder_that_is_there(tmp_path: Path
         BagWriter(tmp_path / "out.db3")
     with pytest.raises(BagError, match="cannot be written"):
         BagWriter(tmp_path / "no" / "out.mcap")
+
+
+def test_a_disk_without_room_is_said_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """In a process of its own, whose files may not grow beyond a few kB."""
+    out = tmp_path / "out.mcap"
+    program = f"""
+import resource
+from pathlib import Path
+from seg_perception.errors import BagError
+from seg_perception.offline.writer import BagWriter, qos
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+try:
+    with BagWriter(Path({str(out)!r})) as writer:
+        writer.add_topic("/image", "sensor_msgs/msg/Image", [qos()])
+        writer.note("source", {{"bag": "a" * 100_000}})
+except BagError as error:
+    print(error)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "cannot be written any further (File too large)" in result.stdout
+    assert list(tmp_path.iterdir()) == []

@@ -259,6 +259,13 @@ def test_nothing_is_written_where_there_is_nothing_to_do(tmp_path: Path) -> None
     assert {path.name for path in tmp_path.iterdir()} == {"two.mcap", "none.mcap"}
 
 
+def test_a_report_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    bag = make(tmp_path / "in.mcap", [picture(1)])
+    (tmp_path / "out.json").mkdir()
+    with pytest.raises(BagError, match=r"out\.json: cannot be written \(Is a directory\); .*out\.mcap is whole"):
+        run(bag, tmp_path / "out.mcap")
+
+
 def test_outputs_are_chosen_by_name_and_pattern() -> None:
     outputs = table(SPACE)
     assert all(output.demand == "always" for output in select(outputs, []))

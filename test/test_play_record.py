@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -192,9 +193,47 @@ def test_gaps_in_sequence_numbers_are_losses(tmp_path: Path) -> None:
     [
         (PlayOptions(topics=("/left",)), "has no topic /left; it has /cam/camera_info"),
         (PlayOptions(remap={"/left": "/right"}), "has no topic /left to remap"),
+        (PlayOptions(start=1e6, loop=True), "has no message to play in the part"),
+        (PlayOptions(subscribers={"/left": 1}), "/left is not published, so nobody subscribes"),
+        (PlayOptions(topics=(IMAGE,), remap={IMAGE: "/a b"}), "none of its topics can be published here"),
         (PlayOptions(topics=("/strange",)), "none of its topics can be published here"),
     ],
 )
 def test_what_cannot_be_played_is_said_in_one_sentence(bag: Path, options: PlayOptions, what: str) -> None:
     with pytest.raises(BagError, match=what):
         play(bag, options, say=lambda sentence: None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--rate", "nan"], "rate nan: expected a number above 0"),
+        (["--rate", "0"], "rate 0: expected a number above 0"),
+        (["--duration", "-1"], "duration -1: expected 0 or more"),
+        (["--clock", "-1"], "clock -1: expected 0 or more"),
+        (["--subscribers", "/cam=many"], "expected TOPIC=N with a whole number N"),
+    ],
+)
+def test_an_option_of_play_that_makes_no_sense_is_refused(bag: Path, arguments: list[str], sentence: str) -> None:
+    assert sentence in finish(start("play", bag, *arguments), expected=2)
+
+
+@pytest.mark.parametrize("arguments", [["--duration", "nan"], ["--count", "-1"]])
+def test_a_limit_of_record_that_makes_no_sense_is_refused(tmp_path: Path, arguments: list[str]) -> None:
+    out = tmp_path / "out.mcap"
+    assert "expected 0 (no limit) or more" in finish(start("record", "/x", "-o", out, *arguments), expected=2)
+    assert not out.exists()
+
+
+def test_a_topic_is_remapped_with_or_without_its_slash(bag: Path) -> None:
+    said = finish(start("play", bag, "--topics", IMAGE, "--remap", f"{IMAGE.lstrip('/')}:=elsewhere", "--rate", 100))
+    assert "  /elsewhere: " in said
+
+
+def test_ctrl_c_ends_the_listener_with_what_it_heard(bag: Path, tmp_path: Path) -> None:
+    out = tmp_path / "heard.json"
+    listener = start("listen", "cam", "--idle", 600, "-o", out)
+    finish(start("play", bag, "--topics", IMAGE, "--wait", 30))
+    listener.send_signal(signal.SIGINT)
+    assert "25 images, 0 complete frames" in finish(listener, expected=1)
+    assert json.loads(out.read_text())["images"] == 25

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import DescribeParameters
 from rclpy.qos import ReliabilityPolicy
 from ros_support import BEST_EFFORT, RELIABLE, camera_info, compressed, image, set_parameters, values
@@ -89,6 +95,33 @@ def test_an_impossible_transition_is_refused_and_the_node_lives(start, robot):
     assert robot.change("configure")
 
 
+def test_a_node_that_its_manager_has_shut_down_still_ends_by_signal(start, robot):
+    node = start()
+    robot.publisher("/camera/image_raw", Image)
+    assert robot.change("active_shutdown")
+    assert robot.state() == "finalized"
+    assert node.stop() == 0
+    assert "Traceback" not in node.text()
+
+
+def test_a_signal_while_a_model_loads_ends_the_node_afterwards(start, robot):
+    node = start("--load", "3", autostart=False)
+    client = robot.node.create_client(ChangeState, "/segmentation/change_state")
+    assert client.wait_for_service(20.0)
+    client.call_async(ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
+    robot.until(lambda: robot.state() == "configuring", "the node to configure")
+    assert node.stop() == 0
+    assert "Traceback" not in node.text()
+
+
+def test_a_manager_that_asks_during_autostart_waits_for_it(start, robot):
+    node = start("--load", "4", autostart=True)
+    robot.until(lambda: robot.state() == "configuring", "the node to configure")
+    assert not robot.change("configure")
+    assert robot.state() == "active"
+    assert node.stop() == 0
+
+
 def test_the_node_answers_while_a_model_loads(start, robot):
     start("--load", "3", autostart=True)
     seen = set()
@@ -157,6 +190,17 @@ def test_a_bad_value_at_start_ends_the_process_with_one_sentence(start, name, va
     assert node.wait() == 1
     assert re.search(sentence, node.text())
     assert "Traceback" not in node.text()
+
+
+@pytest.mark.parametrize("arguments", [("--params-file", "/nowhere.yaml"), ("-r", "no rule")])
+def test_ros_arguments_that_cannot_be_used_are_said_in_one_sentence(arguments):
+    program = [sys.executable, "-m", "seg_perception", "node", "--ros-args", *arguments]
+    result = subprocess.run(program, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 1
+    sentence = result.stderr.splitlines()[-1]
+    assert sentence.startswith("the ROS arguments cannot be used: ")
+    assert arguments[1] in sentence
+    assert "Traceback" not in result.stderr
 
 
 def test_every_parameter_is_described(start, robot):
@@ -393,3 +437,65 @@ def test_without_vision_msgs_two_outputs_are_off_and_the_rest_goes_on(start, rob
     assert node.said("vision_msgs is not installed, so detections and semantic/label_info are off") == 1
     assert robot.node.count_publishers("/front/detections") == 0
     assert robot.diagnostics("front")["failed_outputs"] == "0"
+
+
+def test_the_trace_has_a_line_per_published_frame(start, robot, tmp_path):
+    path = tmp_path / "trace.jsonl"
+    node = start(trace=str(path))
+    heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
+    images = robot.publisher("/camera/image_raw", Image)
+    for i in range(3):
+        images.publish(image(i * SECOND, ROAD))
+        robot.until(lambda: len(heard) > i, "a mask")  # noqa: B023
+    assert node.stop() == 0
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["camera"], line["stamp"]) for line in lines] == [("camera", i * SECOND) for i in range(3)]
+    assert "semantic/forward" in lines[0]["seconds"]
+
+
+def test_a_trace_that_finds_no_room_costs_nothing_else(start, robot):
+    node = start(trace="/dev/full")
+    heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
+    images = robot.publisher("/camera/image_raw", Image)
+    for i in range(3):
+        images.publish(image(i * SECOND, ROAD))
+        robot.until(lambda: len(heard) > i, "a mask")  # noqa: B023
+    numbers = robot.diagnostics()
+    assert numbers["published"] == numbers["received"] == "3"
+    assert accounted(numbers) == 0
+    assert node.said("/dev/full cannot be written: No space left on device; the trace ends") == 1
+    assert robot.change("deactivate")
+    assert robot.change("cleanup")
+
+
+def test_troubles_of_the_past_are_not_told_after_a_new_start(start, robot):
+    start()
+    images = robot.publisher("/camera/image_raw", Image)
+    bad = image(SECOND, ROAD)
+    bad.step = 3
+    for _ in range(3):
+        images.publish(bad)
+        time.sleep(0.05)
+    robot.until(lambda: robot.diagnostics()["dropped.bad_image"] == "3", "the account")
+    for transition in ("deactivate", "cleanup", "configure", "activate"):
+        assert robot.change(transition)
+    before = len(robot.heard["/diagnostics"])
+    robot.until(lambda: len(robot.heard["/diagnostics"]) > before + 3, "diagnostics")
+    told = [s.message for m in robot.heard["/diagnostics"][before:] for s in m.status]
+    assert not [sentence for sentence in told if "could not be used" in sentence]
+
+
+def test_a_cleaned_up_node_with_a_real_network_ends_by_signal(robot, domain, data):
+    """Configured on the main thread by autostart, cleaned up on a service's."""
+    pytest.importorskip("openvino")
+    environment = {**os.environ, "SEG_PERCEPTION_WEIGHTS": str(data / "weights"), "ROS_DOMAIN_ID": str(domain)}
+    ros = ("--ros-args", "-p", "models.runtime:=openvino", "-p", "autostart:=true")
+    with subprocess.Popen([sys.executable, "-m", "seg_perception", "node", *ros], env=environment) as node:
+        try:
+            robot.until(lambda: robot.state() == "active", "the node to be active")
+            for transition in ("deactivate", "cleanup"):
+                assert robot.change(transition)
+            node.send_signal(signal.SIGINT)
+            assert node.wait(20) == 0
+        finally:
+            node.kill()

@@ -45,6 +45,7 @@ class Input:
     name: str = option(help="name of the graph's input")
     size: tuple[int, int] = option(help="height and width of the network's input", ge=1)
     resize: Literal["stretch", "letterbox", "tiles"] = option(help="how an image of another size is made to fit")
+    reshape: bool = option(False, "give a graph of fixed input size this one (convolutional networks; openvino only)")
     channels: Literal["rgb", "bgr"] = option("rgb", "order of the colour planes")
     scale: float = option(1.0, "factor on the pixel value 0..255, before mean and std")
     mean: tuple[float, float, float] = option((0.0, 0.0, 0.0), "subtracted from each channel, in plane order")
@@ -70,6 +71,7 @@ class Manifest:
     classes: tuple[str, ...] = option((), "names in channel order; empty: every class of the label space, by id")
     void: tuple[str, ...] = option((), "classes that mean 'nothing known': they compete, and become unlabelled")
     keep: tuple[str, ...] = option((), "instance networks: classes that matter, the rest is ignored; empty: all")
+    optional: tuple[str, ...] = option((), "classes left out where the active label space has no home for them")
     map: Mapping[str, str] = field(default_factory=dict)
     """Class -> class of the active label space, before names and ancestors are tried; an entry whose target the active
     space lacks has no effect, so one manifest can serve several spaces."""
@@ -114,7 +116,12 @@ class Manifest:
                 f"{where}: 'keep' is for instance networks; list a semantic network's classes under 'void'"
             )
         names = self.channels()
-        for key, listed in (("void", self.void), ("keep", self.keep), ("map", tuple(self.map))):
+        for key, listed in (
+            ("void", self.void),
+            ("keep", self.keep),
+            ("optional", self.optional),
+            ("map", tuple(self.map)),
+        ):
             missing = sorted({normalised(n) for n in listed} - {normalised(n) for n in names})
             if missing:
                 raise ConfigError(f"{where}: {key}: '{missing[0]}' is not one of the model's {len(names)} classes")
@@ -135,7 +142,8 @@ class Manifest:
         return tuple(i for i, name in enumerate(self.channels()) if normalised(name) in wanted)
 
     def table(self, target: LabelSpace, where: str = "") -> UInt8Array:
-        """``(256,)`` uint8 from channel to class id of ``target``, 255 for void and for what ``keep`` leaves out.
+        """``(256,)`` uint8 from channel to class id of ``target``, 255 for void and for what ``keep`` leaves out and
+        for what is ``optional`` and has no home in ``target``.
 
         Raises :class:`ConfigError` that names every class without a home in ``target``.
         """
@@ -143,7 +151,13 @@ class Manifest:
         ignored = tuple(name for i, name in enumerate(names) if i not in kept)
         overrides = {name: home for name, home in self.map.items() if normalised(home) in target.ids}
         return remap(
-            self.space(), names, target, overrides=overrides, void=(*self.void, *ignored), where=where or self.name
+            self.space(),
+            names,
+            target,
+            overrides=overrides,
+            void=(*self.void, *ignored),
+            optional=self.optional,
+            where=where or self.name,
         )
 
     @property

@@ -17,6 +17,7 @@ from seg_perception.types import BoolArray, Float32Array, Instances, Mask
 
 _AGREEMENT = 0.5  # overlap of the masks, where both views look, from which on two finds are one thing
 _MARGIN = 3.0  # input pixels: a box that comes so near to a view's border is cut there
+_COVERED = 0.6  # a find with more of its mask than this inside a better one of its class is that one again
 _COARSE = 0.7  # a view of less than this part of the finest scale has masks that give way to finer ones
 
 
@@ -39,8 +40,6 @@ def merge(found: Sequence[tuple[View, Instances]], height: int, width: int, iou:
     Whole finds go before cut ones, fine views before coarse ones, then the higher score counts. ``iou`` is the overlap
     of boxes of one class from which on they are one thing in any case.
     """
-    if len(found) == 1:
-        return found[0][1]
     finest = max(view.scale for view, _ in found)
     finds = [
         _Find(
@@ -66,6 +65,7 @@ def merge(found: Sequence[tuple[View, Instances]], height: int, width: int, iou:
         elif find.cut and all(things[i].cut for i in same):
             things[same[0]] = _joined([find, *(things[i] for i in same)])
             things = [thing for i, thing in enumerate(things) if i not in same[1:]]
+    things = _without_doubles(things)
     if not things:
         return Instances.empty()
     return Instances(
@@ -74,6 +74,20 @@ def merge(found: Sequence[tuple[View, Instances]], height: int, width: int, iou:
         np.array([t.label for t in things], np.uint8),
         tuple(t.mask for t in things),
     )
+
+
+def _without_doubles(things: Sequence[_Find]) -> list[_Find]:
+    """Networks see halves of a thing as things of their own, in boxes that overlap little. Masks of things that hide
+    each other hardly overlap, so a find that lies mostly within a better one of its class is none; except that a coarse
+    mask may well cover a small thing in front of it, which only a finer view shows.
+    """
+    kept: list[_Find] = []
+    for find in sorted(things, key=lambda f: -f.score):
+        area = np.count_nonzero(find.mask.bits)
+        rivals = (k for k in kept if (k.label, k.coarse) == (find.label, find.coarse) and _box_iou(k.box, find.box) > 0)
+        if area and all(np.count_nonzero(_common(find.mask, r.mask)) <= _COVERED * area for r in rivals):
+            kept.append(find)
+    return kept
 
 
 def _is_cut(box: Float32Array, view: View, height: int, width: int) -> bool:

@@ -20,7 +20,7 @@ from seg_perception.models.manifest import Manifest
 from seg_perception.models.merging import merge
 from seg_perception.models.prepare import Preparer
 from seg_perception.timing import StageTimes
-from seg_perception.types import Float32Array, Instances, SemanticMap, UInt8Array
+from seg_perception.types import UNLABELLED, Float32Array, Instances, SemanticMap, UInt8Array
 
 
 class Engine:
@@ -28,11 +28,17 @@ class Engine:
 
     def __init__(self, manifest: Manifest, *, runtime: str, precision: str, threads: int) -> None:
         self.manifest = manifest
-        self.runtime = manifest.runtime if runtime == "auto" else runtime
+        self.runtime = backends.chosen(runtime, manifest.runtime)
         self.precision = precision
         self.threads = resolved_threads(threads)
         path = weights.obtain(manifest)
-        self.backend: Backend = backends.load(self.runtime, path, precision=precision, threads=self.threads)
+        self.backend: Backend = backends.load(
+            self.runtime,
+            path,
+            precision=precision,
+            threads=self.threads,
+            reshape=(1, *manifest.input_shape) if manifest.input.reshape else None,
+        )
         wrong = mismatches(manifest, self.backend)
         if wrong:
             raise ModelError(f"model '{manifest.name}' is not what its manifest says: {'; '.join(wrong)}")
@@ -115,7 +121,7 @@ class InstanceNetwork:
     def __init__(self, engine: Engine, labels: LabelSpace) -> None:
         self._engine = engine
         self._table = engine.manifest.table(labels)
-        self._kept = np.array(engine.manifest.kept(), np.intp)
+        self._kept = np.array([c for c in engine.manifest.kept() if self._table[c] != UNLABELLED], np.intp)
 
     @property
     def manifest(self) -> Manifest:

@@ -30,10 +30,11 @@ class Preparer:
         part = image[y.start : y.start + y.length, x.start : x.start + x.length]
         if part.shape[:2] != (y.shown, x.shown):
             part = np.asarray(cv2.resize(part, (x.shown, y.shown), interpolation=cv2.INTER_LINEAR), np.uint8)
+        channels = cv2.split(part)
         top, bottom, left, right = y.placed, y.placed + y.shown, x.placed, x.placed + x.shown
         for plane, channel, table, pad in zip(planes, self._planes, self._tables, self._pad, strict=True):
             plane[:top] = pad
             plane[bottom:] = pad
             plane[top:bottom, :left] = pad
             plane[top:bottom, right:] = pad
-            cv2.LUT(cv2.extractChannel(part, channel), table, dst=plane[top:bottom, left:right])
+            cv2.LUT(channels[channel], table, dst=plane[top:bottom, left:right])

@@ -194,7 +194,8 @@ def _metadata(folder: Path) -> dict[str, Any]:
 def _files(folder: Path, metadata: dict[str, Any]) -> list[Path]:
     """The files of a bag in recording order, as its metadata lists them or else by number."""
     found = sorted((f for f in folder.iterdir() if f.suffix in SUFFIXES), key=_natural)
-    files = [folder / Path(name).name for name in metadata.get("relative_file_paths", ())] or found
+    listed = metadata.get("relative_file_paths")
+    files = [folder / Path(str(name)).name for name in listed] if isinstance(listed, list) and listed else found
     missing = [file.name for file in files if not file.exists()]
     if missing:
         raise BagError(f"{folder}: {len(missing)} of the bag's {len(files)} files missing, among them {missing[0]}")

@@ -62,7 +62,6 @@ def run_bag(
     """
     labels = LabelSpace.load(config.labels)
     chosen = select(table(labels), outputs)
-    size = _size(config)
     ego_mask = load_ego_mask(config.ego_mask)
     with Bag(bag) as source:
         image = source.image_topic(topic)
@@ -87,7 +86,7 @@ def run_bag(
                     info = label_info(labels, frame.stamp, frame.frame_id)
                     writer.write(f"{root}/{LABEL_INFO_TOPIC}", serialised(info.TYPE, info), log_time)
                 with times.stage("write"):
-                    scene = view(frame, result, labels, model, size)
+                    scene = view(frame, result, labels, model, config.output.size)
                     for output in chosen:
                         record = output.build(scene)
                         if record is not None:
@@ -98,7 +97,11 @@ def run_bag(
                 raise BagError(stream.report.damage or f"{bag}: {image.name} has no messages")
             writer.note("seg_perception", as_note(origin))
     report = stream.report
-    out.with_suffix(".json").write_text(json.dumps(report.content(origin), indent=2) + "\n", encoding="utf-8")
+    beside = out.with_suffix(".json")
+    try:
+        beside.write_text(json.dumps(report.content(origin), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise BagError(f"{beside}: cannot be written ({error.strerror}); {out} is whole") from error
     return report
 
 
@@ -112,15 +115,6 @@ def select(outputs: Sequence[Output], patterns: Sequence[str]) -> tuple[Output, 
         if not any(fnmatchcase(output.topic, pattern) for output in outputs):
             raise ConfigError(f"there is no output '{pattern}'; expected {', '.join(o.topic for o in outputs)}")
     return tuple(output for output in outputs if any(fnmatchcase(output.topic, p) for p in patterns))
-
-
-def _size(config: PipelineConfig) -> tuple[int, int] | None:
-    width, height = config.output.width, config.output.height
-    if bool(width) != bool(height):
-        raise ConfigError(
-            f"output.width {width} and output.height {height}: expected both, or 0 for both (the image's)"
-        )
-    return (width, height) if width else None
 
 
 class _Stream:
@@ -241,7 +235,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--config", type=Path, metavar="YAML", help="a scenario: pipeline or ROS parameter file")
     parser.add_argument(
-        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="change it: models.semantic=espnet_camvid"
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change it: models.semantic=espnet_camvid",
     )
 
 

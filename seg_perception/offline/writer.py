@@ -6,7 +6,8 @@ The same messages give the same bytes: nothing in the file comes from the clock,
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -86,7 +87,7 @@ class BagWriter:
         ``sequence`` counts from 1 unless the publisher's own is known.
         """
         self.counts[topic] += 1
-        try:
+        with self._writing():
             self._writer.add_message(
                 self._channels[topic],
                 log_time=log_time,
@@ -94,12 +95,18 @@ class BagWriter:
                 publish_time=log_time if publish_time is None else publish_time,
                 sequence=self.counts[topic] if sequence is None else sequence,
             )
-        except OSError as error:
-            raise BagError(f"{self.path}: cannot be written any further ({error.strerror})") from error
 
     def note(self, name: str, entries: Mapping[str, str]) -> None:
         """Key-value metadata beside the messages: where the bag comes from."""
-        self._writer.add_metadata(name, dict(entries))
+        with self._writing():
+            self._writer.add_metadata(name, dict(entries))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise BagError(f"{self.path}: cannot be written any further ({error.strerror})") from error
 
     def close(self) -> None:
         """Complete the file and give it its name."""
@@ -112,7 +119,8 @@ class BagWriter:
 
     def abandon(self) -> None:
         """Leave nothing behind."""
-        self._file.close()
+        with suppress(OSError):  # what the disk had no room for is thrown away all the same
+            self._file.close()
         self._part.unlink(missing_ok=True)
 
     def __enter__(self) -> BagWriter:

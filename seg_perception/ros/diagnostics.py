@@ -22,7 +22,6 @@ class Diagnostics:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", qos.output())
-        self._troubles: dict[str, int] = {}
 
     def publish(
         self, state: str, labels: LabelSpace | None, streams: Sequence[CameraStream], late: Mapping[str, float]
@@ -53,9 +52,7 @@ class Diagnostics:
     def _camera(self, state: str, stream: CameraStream, late: float | None) -> DiagnosticStatus:
         statistics = stream.statistics
         rate_in, rate_out = statistics.rates(time.monotonic())
-        troubles = statistics.troubles()
-        fresh = troubles - self._troubles.get(stream.name, 0)
-        self._troubles[stream.name] = troubles
+        fresh = statistics.fresh_troubles()
         level, sentence = DiagnosticStatus.OK, f"{rate_in:.1f} images/s in, {rate_out:.1f} masks/s out"
         if state != "active":
             sentence = state

@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any, TypeVar
 
 import rclpy
@@ -33,12 +33,13 @@ class ManagedNode(LifecycleNodeMixin, Node):
     raise where it cannot be done; each must leave nothing behind when it raises.
 
     A transition asked for over the service runs on a thread of its own: while a model loads, the executor answers
-    every other service.
+    every other service. Transitions wait for each other.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
         Node.__init__(self, name, **options)
         LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
+        self._changing = Lock()
         # rclpy awaits a service's callback if it can, though its annotation does not say so.
         service: Any = self._service_change_state
         self._change_state, service.callback = service.callback, self._change_state_aside
@@ -61,9 +62,20 @@ class ManagedNode(LifecycleNodeMixin, Node):
         return str(self._state_machine.current_state[1])
 
     def start(self) -> bool:
-        """Configure and activate without a manager; returns whether both succeeded."""
+        """Configure and activate without a manager; returns whether both succeeded. Leaves a node alone that a manager
+        has already taken in hand.
+        """
         success = TransitionCallbackReturn.SUCCESS
-        return bool(self.trigger_configure() == success and self.trigger_activate() == success)
+        with self._changing:
+            if self.state != "unconfigured":
+                return False
+            return bool(self.trigger_configure() == success and self.trigger_activate() == success)
+
+    def finish(self) -> None:
+        """Shut down, once a transition that is under way has ended; a manager may have done it before."""
+        with self._changing:
+            if self.state != "finalized":
+                self.trigger_shutdown()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Called by rclpy."""
@@ -109,13 +121,14 @@ class ManagedNode(LifecycleNodeMixin, Node):
         done = Future(executor=executor)
 
         def change() -> None:
-            try:
-                self._change_state(request, response)
-            except RCLError:
-                # rclpy lets a transition that the state has not end the executor.
-                asked = request.transition.label or request.transition.id
-                self.get_logger().error(f"transition '{asked}' is not possible from the state '{self.state}'")
-                response.success = False
+            with self._changing:
+                try:
+                    self._change_state(request, response)
+                except RCLError:
+                    # rclpy lets a transition that the state has not end the executor.
+                    asked = request.transition.label or request.transition.id
+                    self.get_logger().error(f"transition '{asked}' is not possible from the state '{self.state}'")
+                    response.success = False
             done.set_result(response)
             executor.wake()
 
@@ -129,7 +142,11 @@ def run(make: Callable[[], N], args: Sequence[str] | None, autostart: Callable[[
 
     Signals only set a flag: rclpy's own handlers would take the context away while images are still being published.
     """
-    rclpy.init(args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO)
+    except RCLError as error:
+        print(f"the ROS arguments cannot be used: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
     try:
         node = make()
     except SegPerceptionError as error:
@@ -143,14 +160,16 @@ def run(make: Callable[[], N], args: Sequence[str] | None, autostart: Callable[[
     executor.add_node(node)
     spinning = Thread(target=_spin, args=(executor, stop), name="executor")
     spinning.start()
-    if autostart(node):
-        node.start()
-    stop.wait()
-    node.trigger_shutdown()
-    executor.shutdown()
-    spinning.join()
-    node.destroy_node()
-    rclpy.shutdown()
+    try:
+        if autostart(node):
+            node.start()
+        stop.wait()
+        node.finish()
+    finally:  # a process whose other thread goes on would never end
+        executor.shutdown()
+        spinning.join()
+        node.destroy_node()
+        rclpy.shutdown()
     return 0
 
 

@@ -20,17 +20,22 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from seg_perception.conformance import REQUIRED, stamp_of, violations
+from seg_perception.records import NANOSECONDS
+from seg_perception.ros import memory, transport
 
 try:  # On a robot vision_msgs comes from apt; without it those two topics do not exist.
     from vision_msgs.msg import Detection2DArray, LabelInfo
 except ImportError:
     Detection2DArray = LabelInfo = None
 
+CALIBRATION = "semantic/camera_info"
+
 KEPT_FRAMES = 64
-"""Frames whose messages have not all arrived yet; older ones are given up and counted."""
+"""The newest frames, checked or waiting for their last message; what an older one lacked by then is counted."""
 
 
 @dataclass
@@ -48,7 +53,19 @@ class Heard:
     diagnostics: dict[str, str] = field(default_factory=dict)
 
 
-class PlannerListener(Node):  # type: ignore[misc]
+@dataclass
+class _HeardFrame:
+    """What has come of one stamp so far; ``sent`` (nanoseconds) and ``frame_id`` are the image's."""
+
+    stamp: int
+    sent: int | None = None
+    frame_id: str = ""
+    received: int = 0
+    messages: dict[str, Any] = field(default_factory=dict)
+    checked: bool = False
+
+
+class PlannerListener(Node):
     """Subscribes to camera ``camera``'s outputs; ``heard`` is what came of it."""
 
     def __init__(self, camera: str, compressed_input: bool) -> None:
@@ -56,37 +73,37 @@ class PlannerListener(Node):  # type: ignore[misc]
         self.heard = Heard()
         self.last_message = time.monotonic()
         self._classes = 0
-        self._frames: dict[int, dict[str, Any]] = {}
-        self._image_times: dict[int, int] = {}
-        self._frame_ids: dict[int, str] = {}
+        self._frames: dict[int, _HeardFrame] = {}
         reliable = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
         topics: dict[str, Any] = {
             "semantic/image_raw": Image,
             "semantic/confidence": Image,
             "panoptic/image_raw": Image,
-            "semantic/camera_info": CameraInfo,
+            CALIBRATION: CameraInfo,
         }
         if Detection2DArray is not None:
             topics["detections"] = Detection2DArray
             latched = QoSProfile(depth=1, reliability=reliable.reliability, durability=DurabilityPolicy.TRANSIENT_LOCAL)
             self.create_subscription(LabelInfo, f"{camera}/semantic/label_info", self._on_label_info, latched)
-        self._expected = frozenset(topics)
+        # A camera without calibration has no camera_info: it is waited for once it has been heard.
+        self._expected = topics.keys() - {CALIBRATION}
         for topic, kind in topics.items():
             self.create_subscription(kind, f"{camera}/{topic}", self._receiver(topic), reliable)
         source: tuple[Any, str] = (
             (CompressedImage, "image_raw/compressed") if compressed_input else (Image, "image_raw")
         )
         # The image itself is not decoded: only its header and the time at which it was sent are wanted.
-        self.create_subscription(source[0], f"{camera}/{source[1]}", self._on_image, reliable, raw=True)
+        on_image: Any = self._on_image  # rclpy passes the message's info to a callback that takes two arguments.
+        self.create_subscription(source[0], f"{camera}/{source[1]}", on_image, reliable, raw=True)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable)
 
     def _on_image(self, data: bytes, info: dict[str, Any]) -> None:
         sec, nanosec, length = struct.unpack_from("<iII", data, 4)
-        stamp = sec * 1_000_000_000 + nanosec
-        self._image_times[stamp] = int(info["source_timestamp"])
-        self._frame_ids[stamp] = data[16 : 16 + length - 1].decode()
+        frame = self._frame(sec * NANOSECONDS + nanosec)
+        frame.sent = int(info["source_timestamp"])
+        frame.frame_id = data[16 : 16 + length - 1].decode()
         self.heard.images += 1
-        self.last_message = time.monotonic()
+        self._check(frame)
 
     def _on_label_info(self, message: Any) -> None:
         self._classes = len(message.class_map)
@@ -98,46 +115,57 @@ class PlannerListener(Node):  # type: ignore[misc]
     def _receiver(self, topic: str) -> Any:
         def receive(message: Any, info: dict[str, Any]) -> None:
             now = time.time_ns()
-            stamp = stamp_of(message)
-            self.last_message = time.monotonic()
+            if topic == CALIBRATION:
+                self._expected = self._expected | {CALIBRATION}
+            frame = self._frame(stamp_of(message))
+            frame.messages[topic] = message
             if topic == REQUIRED[0]:
-                if stamp in self._image_times:
-                    self.heard.latency[stamp] = (now - self._image_times[stamp]) / 1e9
+                frame.received = now
                 self.heard.transport.append((now - int(info["source_timestamp"])) / 1e9)
-            frame = self._frames.setdefault(stamp, {})
-            frame[topic] = message
-            if frame.keys() == self._expected:
-                self._check(stamp, self._frames.pop(stamp))
-            elif len(self._frames) > KEPT_FRAMES:
-                self._frames.pop(next(iter(self._frames)))
-                self.heard.incomplete += 1
+            self._check(frame)
 
         return receive
 
-    def _check(self, stamp: int, messages: dict[str, Any]) -> None:
-        self.heard.frames += 1
-        frame_id = self._frame_ids.get(stamp)
-        if frame_id is None:
-            self.heard.violations["a mask without an image of its stamp"] += 1
+    def _frame(self, stamp: int) -> _HeardFrame:
+        self.last_message = time.monotonic()
+        if stamp not in self._frames and len(self._frames) == KEPT_FRAMES:
+            self._forget(next(iter(self._frames)))
+        return self._frames.setdefault(stamp, _HeardFrame(stamp))
+
+    def _forget(self, stamp: int) -> None:
+        frame = self._frames.pop(stamp)
+        if frame.checked or not frame.messages:
+            return  # An image that was not answered is the node's to count.
+        if frame.messages.keys() >= self._expected:
+            self.heard.violations["a frame without an image of its stamp"] += 1
+        else:
+            self.heard.incomplete += 1
+
+    def _check(self, frame: _HeardFrame) -> None:
+        if frame.checked or frame.sent is None or not frame.messages.keys() >= self._expected:
             return
-        for rule in violations(messages, self._classes or 255, frame_id):
+        frame.checked = True
+        self.heard.frames += 1
+        self.heard.latency[frame.stamp] = (frame.received - frame.sent) / 1e9
+        for rule in violations(frame.messages, self._classes or 255, frame.frame_id):
             self.heard.violations[rule] += 1
-        if "detections" in messages:
-            for d in messages["detections"].detections:
-                centre, best = d.bbox.center.position, d.results[0].hypothesis
-                box = [centre.x - d.bbox.size_x / 2, centre.y - d.bbox.size_y / 2, d.bbox.size_x, d.bbox.size_y]
-                self.heard.tracks.append(
-                    {"stamp": stamp, "id": int(d.id), "class": best.class_id, "score": best.score, "seen": stamp_of(d)}
-                    | {"box": [round(v, 1) for v in box]}
-                )
+        for d in frame.messages["detections"].detections if "detections" in frame.messages else ():
+            centre, best = d.bbox.center.position, d.results[0].hypothesis
+            corner = (centre.x - d.bbox.size_x / 2, centre.y - d.bbox.size_y / 2)
+            box = [round(v, 1) for v in (*corner, d.bbox.size_x, d.bbox.size_y)]
+            track = {"stamp": frame.stamp, "id": int(d.id), "seen": stamp_of(d), "box": box}
+            self.heard.tracks.append(track | {"class": best.class_id, "score": best.score})
+        frame.messages.clear()
 
     def summary(self) -> dict[str, Any]:
         """Everything heard, as JSON can hold it."""
+        for stamp in list(self._frames):
+            self._forget(stamp)
         heard = self.heard
         return {
             "images": heard.images,
             "frames": heard.frames,
-            "incomplete": heard.incomplete + len(self._frames),
+            "incomplete": heard.incomplete,
             "label_infos": heard.label_infos,
             "classes": self._classes,
             "violations": dict(heard.violations),
@@ -149,10 +177,13 @@ class PlannerListener(Node):  # type: ignore[misc]
 
 
 def listen(camera: str, *, compressed_input: bool, idle: float, timeout: float) -> dict[str, Any]:
-    """Listen until nothing came for ``idle`` seconds after the first message, or for ``timeout`` seconds in all;
-    returns the summary.
+    """Listen until nothing came for ``idle`` seconds after the first message, for ``timeout`` seconds in all, or until
+    KeyboardInterrupt; returns the summary.
     """
-    rclpy.init()
+    memory.keep_large_blocks()
+    transport.activate()
+    # Ctrl-C is how a person ends it: then the context must still be there, and what was heard is told all the same.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = PlannerListener(camera, compressed_input)
     started = time.monotonic()
     try:
@@ -160,10 +191,12 @@ def listen(camera: str, *, compressed_input: bool, idle: float, timeout: float) 
             rclpy.spin_once(node, timeout_sec=0.1)
             if node.heard.images and time.monotonic() - node.last_message > idle:
                 break
-        return node.summary()
+    except KeyboardInterrupt:
+        pass
     finally:
         node.destroy_node()
         rclpy.shutdown()
+    return node.summary()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

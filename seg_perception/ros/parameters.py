@@ -33,6 +33,7 @@ class NodeConfig:
     autostart: bool = option(
         False, "configure and activate at start; leave it false under a lifecycle manager", live=False
     )
+    trace: str = option("", "file that gets one JSON line per published frame: its times by stage", live=False)
     image_timeout: float = option(5.0, "seconds without an image after which a camera is reported", ge=0.1, le=3600.0)
 
 

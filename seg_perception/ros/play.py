@@ -7,7 +7,7 @@ late message delays no other.
 from __future__ import annotations
 
 import argparse
-import signal
+import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -43,18 +43,24 @@ class PlayOptions:
     wait: float = 0.0
     subscribers: Mapping[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name in ("rate", "clock", "start", "duration", "wait"):
+            value = getattr(self, name)
+            if not (0.0 <= value < math.inf and (value or name != "rate")):
+                expected = "a number above 0" if name == "rate" else "0 or more"
+                raise BagError(f"{name} {value:g}: expected {expected}")
+
 
 @dataclass
 class Played:
     """What was published: messages by topic as published, the seconds it took, how late the latest message was, and the
-    topics that could not be published with the reason, and whether somebody stopped it.
+    topics that could not be published with the reason.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     late: float = 0.0
     left_out: dict[str, str] = field(default_factory=dict)
-    interrupted: bool = False
 
 
 def play(path: Path, options: PlayOptions, say: Callable[[str], None] = print) -> Played:
@@ -76,9 +82,13 @@ def _chosen(bag: Bag, options: PlayOptions) -> list[Topic]:
             if not any(fnmatchcase(name, pattern) for name in bag.topics):
                 raise BagError(f"{bag.path}: has no topic {pattern}; it has {', '.join(sorted(bag.topics))}")
         chosen = [t for t in chosen if any(fnmatchcase(t.name, p) for p in patterns)]
-    unknown = [name for name in options.remap if name not in bag.topics]
-    if unknown:
-        raise BagError(f"{bag.path}: has no topic {unknown[0]} to remap; it has {', '.join(sorted(bag.topics))}")
+    for name in options.remap:
+        if name not in bag.topics:
+            raise BagError(f"{bag.path}: has no topic {name} to remap; it has {', '.join(sorted(bag.topics))}")
+    published = [options.remap.get(topic.name, topic.name) for topic in chosen]
+    for name in options.subscribers:
+        if name not in published:
+            raise BagError(f"{name} is not published, so nobody subscribes; published: {', '.join(sorted(published))}")
     return chosen
 
 
@@ -110,7 +120,7 @@ def _play(bag: Bag, chosen: Collection[Topic], options: PlayOptions, say: Callab
             while options.loop:
                 _pass(bag, publishers, options, clock, played)
         except KeyboardInterrupt:
-            played.interrupted = True
+            pass
         played.seconds = time.monotonic() - began
         _acknowledge(publishers)
     finally:
@@ -120,6 +130,9 @@ def _play(bag: Bag, chosen: Collection[Topic], options: PlayOptions, say: Callab
 
 
 def _publishers(node: Any, chosen: Collection[Topic], options: PlayOptions, played: Played) -> dict[str, Any]:
+    from rclpy.exceptions import InvalidTopicNameException
+
+    from seg_perception.ros.lifecycle import RCLError
     from seg_perception.ros.recorded import installed_class, offer
 
     publishers = {}
@@ -130,8 +143,13 @@ def _publishers(node: Any, chosen: Collection[Topic], options: PlayOptions, play
             package = topic.type.partition("/")[0]
             played.left_out[name] = f"{topic.type} has no Python support here; install the package {package}"
             continue
-        publishers[topic.name] = node.create_publisher(kind, name, offer(topic.profiles, topic.count))
-        played.counts[name] = 0
+        try:
+            publisher = node.create_publisher(kind, name, offer(topic.profiles, topic.count))
+        except (InvalidTopicNameException, RCLError) as error:
+            played.left_out[name] = f"it cannot be published: {' '.join(str(error).split())}"
+            continue
+        publishers[topic.name] = publisher
+        played.counts[publisher.topic_name] = 0
     return publishers
 
 
@@ -167,17 +185,21 @@ def _pass(bag: Bag, publishers: Mapping[str, Any], options: PlayOptions, clock: 
 
 def _window(bag: Bag, publishers: Mapping[str, Any], options: PlayOptions) -> Iterator[tuple[Message, float]]:
     """The messages to play and their seconds since the start of what is played. What was latched before ``start``
-    comes first, as a subscriber at that time would have found it.
+    comes first, as a subscriber at that time would have found it. Raises :class:`BagError` where there is nothing else.
     """
     start, duration = round(options.start * NANOSECONDS), round(options.duration * NANOSECONDS)
     first: int | None = None
+    inside = False
     for message in _read_ahead(bag.messages(set(publishers))):
         first = message.log_time if first is None else first
         offset = message.log_time - first - start
         if duration and offset >= duration:
-            return
+            break
+        inside = inside or offset >= 0
         if offset >= 0 or _latched(publishers[message.topic]):
             yield message, max(offset, 0) / NANOSECONDS
+    if not inside:
+        raise BagError(f"{bag.path}: has no message to play in the part that was asked for")
 
 
 def _read_ahead(messages: Iterator[Message]) -> Iterator[Message]:
@@ -254,7 +276,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run ``seg_perception play``; returns the exit status."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     played = play(arguments.bag, _options(arguments))
     total = sum(played.counts.values())
     print(f"played {total} messages in {played.seconds:.2f} s, at most {played.late * 1000:.1f} ms late")
@@ -264,19 +285,28 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def _options(arguments: argparse.Namespace) -> PlayOptions:
-    if arguments.rate <= 0:
-        raise BagError(f"--rate {arguments.rate:g}: expected a number above 0")
     return PlayOptions(
         topics=tuple(arguments.topics),
-        remap=dict(_pair(text, ":=") for text in arguments.remap),
+        remap={_absolute(old): _absolute(new) for old, new in (_pair(t, ":=") for t in arguments.remap)},
         rate=arguments.rate,
         loop=arguments.loop,
         clock=arguments.clock,
         start=arguments.start,
         duration=arguments.duration,
         wait=arguments.wait,
-        subscribers={topic: int(number) for topic, number in (_pair(t, "=") for t in arguments.subscribers)},
+        subscribers=dict(_subscribers(text) for text in arguments.subscribers),
     )
+
+
+def _subscribers(text: str) -> tuple[str, int]:
+    topic, number = _pair(text, "=")
+    if not number.isdecimal():
+        raise BagError(f"--subscribers {text}: expected TOPIC=N with a whole number N")
+    return _absolute(topic), int(number)
+
+
+def _absolute(name: str) -> str:
+    return name if name.startswith("/") else f"/{name}"
 
 
 def _pair(text: str, separator: str) -> tuple[str, str]:

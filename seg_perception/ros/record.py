@@ -8,7 +8,7 @@ sequence numbers is a message that was sent and never came: it is counted and sa
 from __future__ import annotations
 
 import argparse
-import signal
+import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -43,10 +43,12 @@ def record(
 ) -> Recorded:
     """Record ``topics`` (all there are and will be, if empty) into the bag ``out`` until ``duration`` seconds have
     passed or ``count`` messages are written (0: no limit), or KeyboardInterrupt. Raises :class:`BagError` when ``out``
-    cannot be written.
+    cannot be written, or a limit is none.
     """
     from seg_perception.ros import memory, transport
 
+    if not 0.0 <= duration < math.inf or count < 0:
+        raise BagError(f"duration {duration:g}, count {count}: expected 0 (no limit) or more")
     transport.activate()
     memory.keep_large_blocks()
     import rclpy
@@ -181,7 +183,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run ``seg_perception record``; returns the exit status."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if bool(arguments.topics) == arguments.all:
         raise BagError("record what? Name the topics, or say --all")
     recorded = record(arguments.output, arguments.topics, duration=arguments.duration, count=arguments.count)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from seg_perception.config import OutputConfig, PipelineConfig
+from seg_perception.config import PipelineConfig
 from seg_perception.ego import load_ego_mask
 from seg_perception.errors import ConfigError
 from seg_perception.labels import LabelSpace
@@ -19,7 +19,8 @@ from seg_perception.ros.complaints import Complaints
 from seg_perception.ros.diagnostics import Diagnostics
 from seg_perception.ros.lifecycle import ManagedNode, run
 from seg_perception.ros.parameters import CameraConfig, NodeConfig, Parameters
-from seg_perception.ros.stream import CameraStream
+from seg_perception.ros.stream import CameraStream, Shared
+from seg_perception.ros.trace import Trace
 from seg_perception.ros.worker import Worker
 from seg_perception.types import Frame
 
@@ -44,6 +45,7 @@ class SegmentationNode(ManagedNode):
         names = _checked_names(self.config.value.cameras)
         self._cameras = {name: Parameters(self, CameraConfig(), f"{name}.") for name in names}
         self._labels: LabelSpace | None = None
+        self._trace: Trace | None = None
         self._streams: tuple[CameraStream, ...] = ()
         self._worker: Worker | None = None
         self._ready = Condition()
@@ -54,15 +56,13 @@ class SegmentationNode(ManagedNode):
     def configure(self) -> None:
         """Load label space and networks, run them once, and put the topics on the graph."""
         config = self._pipeline.value
-        _check_size(config.output)
         labels, ego_mask = LabelSpace.load(config.labels), load_ego_mask(config.ego_mask)
         networks = self._load(config, labels)
         Pipeline(networks, labels, config)(_WARM_UP)
-        ready, complain = self._ready, Complaints(self.get_logger())
-        self._streams = tuple(
-            CameraStream(self, name, camera.value, networks, labels, self._pipeline, ego_mask, ready, complain)
-            for name, camera in self._cameras.items()
-        )
+        complain = Complaints(self.get_logger())
+        self._trace = trace = Trace(self.config.value.trace, complain)
+        shared = Shared(networks, labels, self._pipeline, ego_mask, self._ready, complain, trace)
+        self._streams = tuple(CameraStream(self, name, camera.value, shared) for name, camera in self._cameras.items())
         self._labels = labels
         what = f"label space '{labels.name}' ({labels.version}, {len(labels)} classes)"
         self.get_logger().info(f"{what}; cameras: {', '.join(self._cameras)}")
@@ -89,7 +89,9 @@ class SegmentationNode(ManagedNode):
         """Take the topics off the graph and let the networks go."""
         for stream in self._streams:
             stream.publishers.destroy()
-        self._streams, self._labels = (), None
+        if self._trace is not None:
+            self._trace.close()
+        self._streams, self._labels, self._trace = (), None, None
 
     def _watch(self) -> None:
         timeout = self.config.value.image_timeout
@@ -109,13 +111,6 @@ def _checked_names(cameras: Sequence[str]) -> Sequence[str]:
     if not cameras or len(set(cameras)) < len(cameras):
         raise ConfigError(f"parameter cameras: {list(cameras)} must name at least one camera, and none twice")
     return cameras
-
-
-def _check_size(output: OutputConfig) -> None:
-    if bool(output.width) != bool(output.height):
-        raise ConfigError(
-            f"output.width {output.width} and output.height {output.height}: expected both, or 0 for both (the image's)"
-        )
 
 
 def main(args: Sequence[str] | None = None, load: Load = Networks.load) -> int:

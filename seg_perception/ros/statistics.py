@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from seg_perception.types import Perception
-
 DROP_REASONS = ("replaced", "bad_image", "error", "inactive")
 """Why a received image was not answered: a newer one came first; it could not be decoded or does not fit; the pipeline
 failed; the node was deactivated before its turn came.
@@ -41,18 +39,21 @@ class CameraStatistics:
     _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
     _stages: dict[str, deque[float]] = field(default_factory=dict)
     _ticks: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=_RATE_TICKS))
+    _troubles: int = 0
     _stamp: int = 0
     _instance_stamp: int | None = None
 
-    def answered(self, result: Perception, latency: float) -> None:
-        """One frame was published, ``latency`` seconds after its source sent the image."""
+    def answered(self, stamp: int, stages: Mapping[str, float], latency: float) -> None:
+        """The frame of ``stamp`` was published, ``latency`` seconds after its source sent the image; ``stages`` are the
+        seconds that each stage took.
+        """
         self.published += 1
         self._latencies.append(latency)
-        for stage, seconds in result.seconds.items():
+        for stage, seconds in stages.items():
             self._stages.setdefault(stage, deque(maxlen=_WINDOW)).append(seconds)
-        self._stamp = result.stamp
-        if any(stage.startswith("instance") for stage in result.seconds):
-            self._instance_stamp = result.stamp
+        self._stamp = stamp
+        if any(stage.startswith("instance") for stage in stages):
+            self._instance_stamp = stamp
 
     def latency(self) -> tuple[float, float, float]:
         """Seconds from the image's source time to its last output, p50, p95 and p99 of the last frames; NaN before the
@@ -70,10 +71,12 @@ class CameraStatistics:
         """Seconds of image time since the instance network last looked; NaN where it never did."""
         return float("nan") if self._instance_stamp is None else (self._stamp - self._instance_stamp) / 1e9
 
-    def troubles(self) -> int:
-        """How often something was wrong so far; images that a newer one replaced are none."""
+    def fresh_troubles(self) -> int:
+        """How often something was wrong since the last call; images that a newer one replaced are none."""
         bad = self.dropped["bad_image"] + self.dropped["error"]
-        return bad + self.bad_calibrations + self.failed_outputs + self.time_jumps + self.standing_stamps
+        troubles = bad + self.bad_calibrations + self.failed_outputs + self.time_jumps + self.standing_stamps
+        fresh, self._troubles = troubles - self._troubles, troubles
+        return fresh
 
     def rates(self, now: float) -> tuple[float, float]:
         """Images in and out per second over the last calls; call it about once a second with a steady clock."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from dataclasses import dataclass
 from threading import Condition
 
 from rclpy.node import Node
@@ -18,34 +19,35 @@ from seg_perception.ros.complaints import Complaints
 from seg_perception.ros.parameters import CameraConfig, Parameters
 from seg_perception.ros.publishers import CameraPublishers
 from seg_perception.ros.statistics import CameraStatistics
+from seg_perception.ros.trace import Trace
+from seg_perception.timing import StageTimes
 from seg_perception.types import BoolArray
 
 
+@dataclass(frozen=True)
+class Shared:
+    """What the streams of all cameras have in common; ``ready`` is the condition that their worker waits for."""
+
+    networks: Networks
+    labels: LabelSpace
+    parameters: Parameters[PipelineConfig]
+    ego_mask: BoolArray | None
+    ready: Condition
+    complain: Complaints
+    trace: Trace
+
+
 class CameraStream:
-    """Everything of camera ``name``: its input, pipeline, publishers and statistics.
+    """Everything of camera ``name``: its input, pipeline, publishers and statistics."""
 
-    ``ready`` is the condition that the worker of all cameras waits for; ``complain`` tells the user of trouble once.
-    """
-
-    def __init__(
-        self,
-        node: Node,
-        name: str,
-        camera: CameraConfig,
-        networks: Networks,
-        labels: LabelSpace,
-        parameters: Parameters[PipelineConfig],
-        ego_mask: BoolArray | None,
-        ready: Condition,
-        complain: Complaints,
-    ) -> None:
+    def __init__(self, node: Node, name: str, camera: CameraConfig, shared: Shared) -> None:
         self.name = name
         self.statistics = CameraStatistics()
-        self._logger, self._labels, self._parameters = node.get_logger(), labels, parameters
-        self._complain = complain
-        self._pipeline = Pipeline(networks, labels, parameters.value, ego_mask)
-        self.publishers = CameraPublishers(node, name, labels, complain)
-        self.input = CameraInput(node, name, camera, self.statistics, ready, complain)
+        self._logger, self._shared = node.get_logger(), shared
+        self._complain = shared.complain
+        self._pipeline = Pipeline(shared.networks, shared.labels, shared.parameters.value, shared.ego_mask)
+        self.publishers = CameraPublishers(node, name, shared.labels, shared.complain)
+        self.input = CameraInput(node, name, camera, self.statistics, shared.ready, shared.complain)
         self._last_stamp: int | None = None
 
     def process(self, received: Received) -> None:
@@ -53,14 +55,18 @@ class CameraStream:
         next one is taken.
         """
         try:
-            frame = self.input.frame(received)
+            times = StageTimes()
+            with times.stage("image"):
+                frame = self.input.frame(received)
             self._follow_time(frame.stamp)
-            self._pipeline.config = config = self._parameters.value
+            self._pipeline.config = config = self._shared.parameters.value
             result = self._pipeline(frame)
-            size = (config.output.width, config.output.height) if config.output.width else None
-            scene = view(frame, result, self._labels, self.input.model(frame), size)
-            self.statistics.failed_outputs += self.publishers.publish(scene)
-            self.statistics.answered(result, (time.time_ns() - received.sent) / 1e9)
+            with times.stage("publish"):
+                scene = view(frame, result, self._shared.labels, self.input.model(frame), config.output.size)
+                self.statistics.failed_outputs += self.publishers.publish(scene)
+            seconds, latency = {**result.seconds, **times.seconds}, (time.time_ns() - received.sent) / 1e9
+            self.statistics.answered(frame.stamp, seconds, latency)
+            self._shared.trace.write(self.name, frame.stamp, latency, seconds)
         except InputError as error:
             self.statistics.dropped["bad_image"] += 1
             self._complain(f"{self.input.topic}: {error}")

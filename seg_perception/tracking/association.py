@@ -97,7 +97,7 @@ def mask_overlap(a: Mask, b: Mask, dx: int, dy: int) -> float:
 @cache
 def solver() -> Callable[..., tuple[IndexArray, IndexArray]]:
     """``scipy.optimize.linear_sum_assignment``, imported at the first call, which takes a good part of a second."""
-    from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
+    from scipy.optimize import linear_sum_assignment
 
     solve: Callable[..., tuple[IndexArray, IndexArray]] = linear_sum_assignment
     return solve

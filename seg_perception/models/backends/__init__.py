@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
 from seg_perception.errors import ConfigError
 from seg_perception.models.backends.base import Backend, TensorInfo
 
-__all__ = ["RUNTIMES", "Backend", "TensorInfo", "load", "resolved_threads"]
+__all__ = ["RUNTIMES", "Backend", "TensorInfo", "chosen", "load", "resolved_threads"]
 
 RUNTIMES = {"onnxruntime": "onnx", "openvino": "openvino"}
 """Runtime name -> the pip extra of this package that installs it."""
@@ -30,10 +31,20 @@ def resolved_threads(threads: int) -> int:
     return os.cpu_count() or 1
 
 
-def load(runtime: str, path: Path, *, precision: str, threads: int) -> Backend:
-    """Load the graph in ``path`` into ``runtime``.
+def chosen(wanted: str, preferred: str) -> str:
+    """The runtime that ``wanted`` means: itself, or for ``auto`` the ``preferred`` one, or another that is installed
+    where that one is not.
+    """
+    if wanted != "auto":
+        return wanted
+    return next((r for r in (preferred, *RUNTIMES) if find_spec(r) is not None), preferred)
 
-    Raises :class:`ConfigError` for an unknown runtime, one that is not installed, or a precision it does not have;
+
+def load(runtime: str, path: Path, *, precision: str, threads: int, reshape: tuple[int, ...] | None = None) -> Backend:
+    """Load the graph in ``path`` into ``runtime``; ``reshape`` is the shape to give to its input, if not its own.
+
+    Raises :class:`ConfigError` for an unknown runtime, one that is not installed, or a precision or reshaping it
+    does not have;
     :class:`ModelError` for a file it cannot load.
     """
     if runtime in _PLANNED:
@@ -48,4 +59,4 @@ def load(runtime: str, path: Path, *, precision: str, threads: int) -> Backend:
             "or choose another runtime"
         ) from error
     make = cast("Callable[..., Backend]", module.load)
-    return make(path, precision=precision, threads=resolved_threads(threads))
+    return make(path, precision=precision, threads=resolved_threads(threads), reshape=reshape)

@@ -13,12 +13,14 @@ from seg_perception.models.backends.base import Backend, TensorInfo
 from seg_perception.types import Float32Array
 
 
-def load(path: Path, *, precision: str, threads: int) -> Backend:
+def load(path: Path, *, precision: str, threads: int, reshape: tuple[int, ...] | None) -> Backend:
     """Load an ONNX file; see :func:`seg_perception.models.backends.load`."""
     if precision != "f32":
         raise ConfigError(
             f"runtime 'onnxruntime' computes in f32 as the graph says; precision '{precision}' needs openvino"
         )
+    if reshape is not None:
+        raise ConfigError(f"runtime 'onnxruntime' takes {path.name} as it is; 'input: reshape: true' needs openvino")
     return OnnxRuntimeBackend(path, threads)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,34 @@ from seg_perception.types import Float32Array
 _CAPABILITY = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
 
 
-def load(path: Path, *, precision: str, threads: int) -> Backend:
+@cache
+def _core() -> openvino.Core:
+    """The process's one Core. Without it the CPU plugin goes with the last network, and the process crashes at its
+    exit when that happened under a lifecycle's clean-up.
+    """
+    return openvino.Core()
+
+
+def load(path: Path, *, precision: str, threads: int, reshape: tuple[int, ...] | None) -> Backend:
     """Load an ONNX or OpenVINO IR file; see :func:`seg_perception.models.backends.load`."""
-    core = openvino.Core()
+    core = _core()
     available = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if _CAPABILITY.get(precision) not in available:
         has = [name for name, capability in _CAPABILITY.items() if capability in available]
         raise ConfigError(f"openvino on this CPU has no precision '{precision}'; it has {', '.join(has)}")
-    return OpenVinoBackend(core, path, precision, threads)
+    return OpenVinoBackend(core, path, precision, threads, reshape)
 
 
 class OpenVinoBackend:
     """A compiled model with one infer request; its outputs hold until the next call."""
 
-    def __init__(self, core: openvino.Core, path: Path, precision: str, threads: int) -> None:
+    def __init__(
+        self, core: openvino.Core, path: Path, precision: str, threads: int, reshape: tuple[int, ...] | None
+    ) -> None:
         try:
             model = core.read_model(str(path))
+            if reshape is not None:
+                model.reshape(list(reshape))
             compiled = core.compile_model(
                 model,
                 "CPU",

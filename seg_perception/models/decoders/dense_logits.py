@@ -46,10 +46,10 @@ def decode(
     own_y, own_x = view.own
     rows = axis(view.y, own_y.start, own_y.stop, input_size[0], logits.shape[1])
     columns = axis(view.x, own_x.start, own_x.stop, input_size[1], logits.shape[2])
-    found = table[upsampled_argmax(logits, rows, columns)]
+    found = np.asarray(cv2.LUT(upsampled_argmax(logits, rows, columns), table), np.uint8)
     labels[view.own] = found
     sure = _confidence(logits, rows, columns)
-    sure[found == UNLABELLED] = 0
+    sure *= found != UNLABELLED
     confidence[view.own] = sure
 
 
@@ -185,7 +185,7 @@ def _confidence(logits: Float32Array, rows: Axis, columns: Axis) -> UInt8Array:
     """The winner's softmax probability as 1..255, interpolated from a coarse grid."""
     step = max(1, min(logits.shape[1:]) // _CONFIDENCE_POINTS)
     first = step // 2
-    grid = np.ascontiguousarray(logits[:, first::step, first::step])
+    grid = logits[:, first::step, first::step].copy()
     grid -= grid.max(axis=0)
     probability = np.nan_to_num(1 / np.exp(grid, out=grid).sum(axis=0))
     coarse = np.clip(probability * 255 + 0.5, 1, 255).astype(np.uint8)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_perception.models.geometry import View, axis, bilinear
+from seg_perception.models.geometry import Axis, View, axis, bilinear
 from seg_perception.types import UNLABELLED, Float32Array, Instances, Mask, UInt8Array
 
 MAX_INSTANCES = 300
@@ -54,7 +54,11 @@ def decode(
     chosen = suppress(boxes, labels, iou)[:MAX_INSTANCES]
     found, labels, boxes = found[chosen], labels[chosen], to_image(boxes[chosen], view)
     coefficients = anchors[4 + count :, found].T
-    masks = [_mask(c, prototypes, box, view, input_size) for c, box in zip(coefficients, boxes, strict=True)]
+    rows, columns = (
+        axis(span, span.start, span.start + span.length, size, grid)
+        for span, size, grid in zip((view.y, view.x), input_size, prototypes.shape[1:], strict=True)
+    )
+    masks = [_mask(c, prototypes, box, view, rows, columns) for c, box in zip(coefficients, boxes, strict=True)]
     seen = [i for i, mask in enumerate(masks) if mask.bits.any()]
     scores = np.clip(best[found], 0, 1).astype(np.float32)
     return Instances(boxes[seen], scores[seen], labels[seen], tuple(masks[i] for i in seen))
@@ -102,15 +106,17 @@ def to_image(boxes: Float32Array, view: View) -> Float32Array:
 
 
 def _mask(
-    coefficients: Float32Array, prototypes: Float32Array, box: Float32Array, view: View, input_size: tuple[int, int]
+    coefficients: Float32Array, prototypes: Float32Array, box: Float32Array, view: View, rows: Axis, columns: Axis
 ) -> Mask:
-    """The mask of one box, of the pixels whose centres are in it; only the prototypes that these need are combined."""
+    """The mask of one box, of the pixels whose centres are in it; only the prototypes that these need are combined.
+
+    ``rows`` and ``columns`` lead from the view's pixels to the prototypes.
+    """
     x0, y0, x1, y1 = (int(v) for v in np.ceil(box - 0.5))
     if x1 <= x0 or y1 <= y0:
         return Mask(x0, y0, np.zeros((0, 0), np.bool_))
-    _, height, width = prototypes.shape
-    cut_y, rows = axis(view.y, y0, y1, input_size[0], height).part(0, y1 - y0)
-    cut_x, columns = axis(view.x, x0, x1, input_size[1], width).part(0, x1 - x0)
+    cut_y, rows = rows.part(y0 - view.y.start, y1 - view.y.start)
+    cut_x, columns = columns.part(x0 - view.x.start, x1 - view.x.start)
     grid = np.tensordot(coefficients, prototypes[:, cut_y, cut_x], 1)
     # 1 / (1 + e^-x) as a tanh, which neither overflows nor warns
     probability = (0.5 * np.tanh(0.5 * grid) + 0.5).astype(np.float32)
