@@ -13,10 +13,10 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from seg_perception.interfaces import serialised, typestore
-from seg_perception.offline.writer import BagWriter, qos
 
+from seg_perception.interfaces import serialised, typestore
 from seg_perception.labels import LabelSpace
+from seg_perception.offline.writer import BagWriter, qos
 from tools.world.camera import FloatArray
 from tools.world.lidar import Lidar, Sweep
 from tools.world.sequence import Moment, Sequence
