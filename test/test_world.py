@@ -17,10 +17,10 @@ pytest.importorskip("mujoco", reason="the world is rendered by MuJoCo: pip insta
 
 from tools.world import mesh, textures, variants
 from tools.world.camera import rotation
-from tools.world.layout import Bend
 from tools.world.lidar import Lidar
 from tools.world.motion import Along, Loop, Straight
 from tools.world.motion import Path as Movement
+from tools.world.place import Bend
 from tools.world.scatter import stills
 from tools.world.sequence import Moment, Sequence
 from tools.world.variants import CLASS_ID, CLASSES, STUFF

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tools.world.layout import Bend
+from tools.world.place import Bend
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from tools.world.camera import OPTICAL, FloatArray, Lens, Robot, rotation, transform
 from tools.world.kit import Kit, yaw_quaternion
-from tools.world.layout import Place, make_place
+from tools.world.layout import make_place
 from tools.world.light import Light, make_light
 from tools.world.motion import Along, Loop, Path, State, Still, Straight
+from tools.world.place import Place
 from tools.world.sensors import Optics
 from tools.world.things import Thing, make_thing
 from tools.world.variants import CLASS_ID, Split, split_of
