@@ -1,0 +1,165 @@
+"""The training's parts: batches, assignment, losses, scores, and the layout of what is exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs torch: pip install torch")
+
+import torch
+
+from tools.train.data import SMALLEST, Batch, Shards, plain_batch, training_batch
+from tools.train.evaluate import decode, score
+from tools.train.losses import assign, iou, losses
+from tools.train.networks import InstanceNetwork, Network, SemanticNetwork, cell_centres, parameters
+from tools.world.variants import CLASS_ID, CLASSES, THINGS
+
+
+def _view() -> np.ndarray:
+    """Road below, sky above, a person 40x100, a box 60x60, and a cone of 3x3 pixels."""
+    view = np.zeros((288, 512, 5), np.uint8)
+    view[:140, :, 3] = CLASS_ID["sky"]
+    for number, (label, y, x, h, w) in enumerate(
+        [("person", 100, 60, 100, 40), ("box", 150, 300, 60, 60), ("cone", 200, 450, 3, 3)]
+    ):
+        view[y : y + h, x : x + w, 3:] = CLASS_ID[label], number + 1
+        view[y : y + h, x : x + w, :3] = 60 * (number + 1)
+    return view
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Shards:
+    np.save(tmp_path / "00000.npy", np.stack([_view()] * 4))
+    return Shards(tmp_path)
+
+
+def test_plain_batch_has_the_things_that_are_large_enough(shards: Shards) -> None:
+    batch = plain_batch(shards, range(2), (512, 288))
+    assert batch.image.shape == (2, 3, 288, 512)
+    assert batch.number[0].tolist() == [1, 2]
+    assert batch.label[0].tolist() == [THINGS.index("person"), THINGS.index("box")]
+    assert batch.box[0].tolist() == [[60, 100, 100, 200], [300, 150, 360, 210]]
+    assert SMALLEST > 9
+
+
+def test_training_batch_keeps_picture_and_truth_together(shards: Shards) -> None:
+    for seed in range(8):
+        batch = training_batch(shards, np.random.default_rng(seed), 2, (320, 192), 0.6)
+        assert batch.image.shape == (2, 3, 192, 320)
+        np.testing.assert_array_equal((batch.thing > 0).numpy(), (batch.semantic >= CLASSES.index("person")).numpy())
+        for p, number in zip(*torch.nonzero(batch.number, as_tuple=True), strict=True):
+            x0, y0, x1, y1 = batch.box[p, number].int().tolist()
+            inside = batch.thing[p] == batch.number[p, number]
+            assert inside.sum() == inside[y0:y1, x0:x1].sum()
+            assert inside[y0:y1, x0].any()
+            assert inside[y0, x0:x1].any()
+
+
+def test_no_shards_is_said(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no shards; make them"):
+        Shards(tmp_path)
+
+
+def test_iou_of_known_boxes() -> None:
+    a = torch.tensor([[0.0, 0, 2, 2], [0, 0, 1, 1], [0, 0, 4, 1]])
+    b = torch.tensor([[1.0, 1, 3, 3], [2, 2, 3, 3], [0, 0, 4, 1]])
+    assert iou(a, b).tolist() == pytest.approx([1 / 7, 0, 1])
+
+
+def _perfect(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Corners and scores that every cell inside a thing's box would give if it knew the truth."""
+    centres = torch.cat([cell_centres(288 // s, 512 // s, s) for s in (8, 16, 32)])
+    corners = torch.cat([centres - 1, centres + 1], 1).repeat(len(batch.image), 1, 1)
+    scores = torch.full((len(batch.image), len(centres), len(THINGS)), 0.01)
+    for p in range(len(batch.image)):
+        for number, label, box in zip(batch.number[p], batch.label[p], batch.box[p], strict=True):
+            if number:
+                inside = ((centres > box[:2]) & (centres < box[2:])).all(1)
+                corners[p, inside] = box
+                scores[p, inside, label] = 0.9
+    return corners, scores
+
+
+def test_assignment_takes_the_best_cells_of_each_thing(shards: Shards) -> None:
+    batch = plain_batch(shards, range(1), (512, 288))
+    corners, scores = _perfect(batch)
+    match = assign(corners, scores, batch)
+    for slot in (0, 1):
+        mine = match.found[0] & (match.thing[0] == slot)
+        assert mine.sum() >= 10
+        assert match.quality[0][mine].tolist() == pytest.approx([1.0] * int(mine.sum()), abs=1e-4)
+        assert (corners[0][mine] == batch.box[0, slot]).all()
+    centres = torch.cat([cell_centres(288 // s, 512 // s, s) for s in (8, 16, 32)])
+    on_cone = batch.thing[0, centres[:, 1].long(), centres[:, 0].long()] == 3
+    assert not match.counts[0][on_cone].any()
+    assert match.counts[0][~on_cone].all()
+
+
+def test_losses_fall_when_the_answer_is_right(shards: Shards) -> None:
+    batch = plain_batch(shards, range(1), (512, 288))
+    corners, scores = _perfect(batch)
+    truth = torch.nn.functional.one_hot(batch.semantic[:, ::2, ::2], len(CLASSES)).permute(0, 3, 1, 2).float()
+    prototypes = torch.zeros(1, 32, 144, 256)
+    prototypes[0, 0] = 20.0 * (batch.thing[0, ::2, ::2] > 0) - 10.0
+    coefficients = torch.zeros(1, corners.shape[1], 32)
+    coefficients[..., 0] = 1.0
+    right = losses((20 * truth, prototypes, (corners, scores.logit(), coefficients)), batch, None, (0, 0))
+    wrong = losses((-20 * truth, -prototypes, (corners + 8, -scores.logit(), coefficients)), batch, None, (0, 0))
+    for name in ("semantic", "classes", "boxes", "masks"):
+        assert getattr(right, name) < 0.5 * getattr(wrong, name), name
+    assert right.semantic < 0.01
+    assert right.boxes < 0.01
+
+
+def test_a_picture_without_things_gives_finite_losses() -> None:
+    empty = torch.zeros(1, 1, dtype=torch.long)
+    plain = torch.zeros(1, 96, 160, dtype=torch.long)
+    batch = Batch(torch.rand(1, 3, 96, 160), plain, plain, empty, empty, torch.zeros(1, 1, 4))
+    found = losses(Network().train()(torch.rand(2, 3, 96, 160)), _doubled(batch), None, (1, 1))
+    found.total.backward()
+    assert torch.isfinite(found.total)
+
+
+def _doubled(batch: Batch) -> Batch:
+    names = ("image", "semantic", "thing", "number", "label", "box")
+    return Batch(*(torch.cat([getattr(batch, name)] * 2) for name in names))
+
+
+def test_decoding_gives_the_masks_back_and_suppresses_doubles() -> None:
+    rows = np.zeros((4, 42), np.float32)
+    rows[0, :4], rows[0, 4], rows[0, 10] = (80, 150, 40, 100), 0.9, 1.0
+    rows[1, :4], rows[1, 4], rows[1, 10] = (81, 150, 40, 100), 0.8, 1.0
+    rows[2, :4], rows[2, 9], rows[2, 10] = (330, 180, 60, 60), 0.7, 1.0
+    prototypes = np.full((32, 144, 256), -1.0, np.float32)
+    prototypes[0] = np.where((_view()[::2, ::2, 4] > 0), 5.0, -5.0)
+    found = decode(rows, prototypes)
+    assert found.labels.tolist() == [0, 5]
+    np.testing.assert_array_equal(found.masks[0], _view()[::2, ::2, 4] == 1)
+    np.testing.assert_array_equal(found.masks[1], _view()[::2, ::2, 4] == 2)
+
+
+def test_a_network_that_knows_nothing_scores_nothing_and_a_score_is_complete(shards: Shards) -> None:
+    torch.manual_seed(0)
+    scores = score(Network(), shards, (256, 160), 2)
+    assert set(scores.iou) == set(CLASSES)
+    assert np.isnan(scores.iou["vehicle"]) or scores.iou["vehicle"] == 0
+    assert np.isnan(scores.ap50["vehicle"])
+    assert scores.ap50["person"] < 0.5
+
+
+def test_exported_halves_have_the_documented_layout() -> None:
+    network = Network().eval()
+    image = torch.rand(1, 3, 288, 512)
+    with torch.no_grad():
+        logits = SemanticNetwork(network)(image)
+        rows, prototypes = InstanceNetwork(network)(image)
+    assert logits.shape == (1, len(CLASSES), 144, 256)
+    assert rows.shape == (1, 4 + len(THINGS) + 32, 36 * 64 + 18 * 32 + 9 * 16)
+    assert prototypes.shape == (1, 32, 144, 256)
+    assert ((rows[:, 4:10] > 0) & (rows[:, 4:10] < 1)).all()
+    assert (rows[:, 2:4] > 0).all()
+    semantic = parameters(network.backbone) + parameters(network.pyramid) + parameters(network.semantic)
+    assert semantic <= 1_500_000

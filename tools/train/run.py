@@ -1,0 +1,165 @@
+"""The training loop: ``python -m tools.train.run DATA OUT``; stopped at any time, the same command goes on."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tools.train.data import Shards, training_batch
+from tools.train.evaluate import score
+from tools.train.losses import losses
+from tools.train.networks import Network, parameters
+from tools.world.variants import CLASSES
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training: until this share of all steps, at this size, parts down to this width, batch size."""
+
+    until: float
+    size: tuple[int, int]
+    closest: float
+    batch: int
+
+
+STAGES = (Stage(0.65, (320, 192), 0.6, 16), Stage(1.0, (512, 288), 0.8, 8))
+"""First small pictures that show 60 to 100 % of a view, then whole views at full size."""
+PEAK, DECAY, WARM_UP, AVERAGE = 2e-3, 0.02, 300, 0.999
+WEIGHTED = 0.5
+"""Share of the steps in which rare classes weigh more in the semantic loss."""
+
+
+def main() -> None:
+    """Train, or go on training."""
+    parser = argparse.ArgumentParser(prog="python -m tools.train.run", description=__doc__)
+    parser.add_argument("data", type=Path, help="a folder with train/ and val/ shards")
+    parser.add_argument("out", type=Path, help="a folder for checkpoint.pt and log.txt")
+    parser.add_argument("--steps", type=int, default=12000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--save-every", type=int, default=200, help="steps")
+    parser.add_argument("--score-every", type=int, default=1000, help="steps")
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    Trainer(chosen.data, chosen.out, chosen.steps, chosen.seed).run(chosen.save_every, chosen.score_every)
+
+
+class Trainer:
+    """Network, its running average, optimiser and step; everything that a checkpoint holds."""
+
+    def __init__(self, data: Path, out: Path, steps: int, seed: int) -> None:
+        self._data, self._out, self._steps, self._seed = data, out, steps, seed
+        out.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(seed)
+        self.network = Network()
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.network)
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        plain = [p for p in self.network.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": DECAY}, {"params": plain, "weight_decay": 0.0}]
+        self._optimiser = torch.optim.AdamW(groups, lr=PEAK, betas=(0.9, 0.98))
+        self.step = 0
+        self._checkpoint = out / "checkpoint.pt"
+        if self._checkpoint.exists():
+            self._restore()
+
+    def run(self, save_every: int, score_every: int) -> None:
+        """Until the last step."""
+        validation = Shards(self._data / "val")
+        training = Shards(self._data / "train")
+        self._say(f"{parameters(self.network)} parameters, {len(training)} views, step {self.step} of {self._steps}")
+        started, sums, since = time.monotonic(), np.zeros(4), 0
+        while self.step < self._steps:
+            sums += self._advance(training)
+            since += 1
+            if self.step % 50 == 0:
+                rate = since * self._stage.batch / (time.monotonic() - started)
+                parts = zip(("semantic", "classes", "boxes", "masks"), sums / since, strict=True)
+                self._say(
+                    f"step {self.step} {rate:.1f} views/s " + " ".join(f"{name} {mean:.3f}" for name, mean in parts)
+                )
+                started, sums, since = time.monotonic(), np.zeros(4), 0
+            if self.step % save_every == 0 or self.step == self._steps:
+                self._save()
+                training = Shards(self._data / "train")  # more may have been rendered meanwhile
+            if self.step % score_every == 0 or self.step == self._steps:
+                self._say(str(score(self.average, validation, STAGES[-1].size, 200)))
+                started = time.monotonic()
+
+    @property
+    def _stage(self) -> Stage:
+        return next(s for s in STAGES if self.step < s.until * self._steps or s is STAGES[-1])
+
+    def _advance(self, training: Shards) -> np.ndarray:
+        stage = self._stage
+        rng = np.random.default_rng([self._seed, self.step])
+        torch.manual_seed(self._seed * 1_000_003 + self.step)
+        batch = training_batch(training, rng, stage.batch, stage.size, stage.closest)
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._rate()
+        self.network.train()
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs = self.network(batch.image)
+        phase = (int(rng.integers(2)), int(rng.integers(2)))
+        weights = self._weights() if self.step < WEIGHTED * self._steps else None
+        found = losses(outputs, batch, weights, phase)
+        self._optimiser.zero_grad(set_to_none=True)
+        found.total.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
+        self._optimiser.step()
+        self.step += 1
+        self._follow()
+        parts = (found.semantic, found.classes, found.boxes, found.masks)
+        return np.array([float(part.detach()) for part in parts])
+
+    def _rate(self) -> float:
+        warm = min(1.0, (self.step + 1) / WARM_UP)
+        return PEAK * warm * (0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * self.step / self._steps))))
+
+    @staticmethod
+    def _weights() -> torch.Tensor:
+        share = {"pole": 0.006, "cone": 0.007, "animal": 0.012, "rider": 0.02, "person": 0.035, "box": 0.03}
+        return torch.tensor([min(3.0, (0.06 / share[c]) ** 0.5) if c in share else 1.0 for c in CLASSES])
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        keep = min(AVERAGE, (1 + self.step) / (20 + self.step))
+        for mine, live in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+            if mine.dtype.is_floating_point:
+                mine.lerp_(live, 1 - keep)
+            else:
+                mine.copy_(live)
+
+    def _save(self) -> None:
+        part = self._checkpoint.with_suffix(".part")
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "step": self.step,
+        }
+        torch.save(state, part)
+        part.replace(self._checkpoint)
+
+    def _restore(self) -> None:
+        state = torch.load(self._checkpoint, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self.step = state["step"]
+
+    def _say(self, line: str) -> None:
+        print(line, flush=True)
+        with (self._out / "log.txt").open("a") as file:
+            file.write(line + "\n")
+
+
+if __name__ == "__main__":
+    main()
