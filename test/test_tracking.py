@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seg_perception.errors import ConfigError
 from seg_perception.schema import flatten, from_mapping
 from seg_perception.tracking import Tracker, TrackerConfig
 from seg_perception.tracking import tracker as module
@@ -409,3 +410,8 @@ def test_the_order_of_detections_does_not_matter(seed: int) -> None:
         one, other = a.step(frame * TENTH, SIZE, found, CONFIG), b.step(frame * TENTH, SIZE, shuffled, CONFIG)
         for name in ("track_ids", "boxes", "scores", "labels", "seen", "visible"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_scores_that_leave_no_second_stage_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"low_score is 0\.5 and high_score 0\.4; expected low <= high"):
+        TrackerConfig(low_score=0.5)

@@ -70,7 +70,12 @@ class SegmentationNode(ManagedNode):
         complain = Complaints(self.get_logger())
         self._trace = trace = Trace(self.config.value.trace, complain)
         shared = Shared(networks, labels, self._pipeline, ego_mask, self._ready, complain, trace)
-        self._streams = tuple(CameraStream(self, name, camera.value, shared) for name, camera in self._cameras.items())
+        try:
+            for name, camera in self._cameras.items():
+                self._streams += (CameraStream(self, name, camera.value, shared),)
+        except Exception:
+            self.clean_up()
+            raise
         self._labels = labels
         what = f"label space '{labels.name}' ({labels.version}, {len(labels)} classes)"
         self.get_logger().info(f"{what}; cameras: {', '.join(self._cameras)}")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_perception.errors import ConfigError
 from seg_perception.schema import option
 from seg_perception.tracking.association import Pairs, assign, doubtful, mask_overlap, overlapping, solver
 from seg_perception.tracking.carry import NOTHING, moved, rectangles
@@ -69,6 +70,12 @@ class TrackerConfig:
     agility: float = option(
         2.0, "how much a velocity may change within a second, in box sizes per second", ge=0.001, le=100.0
     )
+
+    def __post_init__(self) -> None:
+        if self.low_score > self.high_score:
+            raise ConfigError(
+                f"tracker: low_score is {self.low_score:g} and high_score {self.high_score:g}; expected low <= high"
+            )
 
 
 @dataclass(slots=True)
