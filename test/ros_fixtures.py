@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import tempfile
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,12 @@ def domain() -> Iterator[int]:
     # Up to 101 a domain's ports stay below the ephemeral ones.
     start = os.getpid() % 100
     for number in (1 + (start + i) % 101 for i in range(101)):
-        lock = (Path(tempfile.gettempdir()) / f"seg_perception_domain_{number}.lock").open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            continue
-        with lock:
+        # A name in the abstract namespace is held as long as the socket, whoever the user, and leaves no file.
+        with socket.socket(socket.AF_UNIX) as lock:
+            try:
+                lock.bind(f"\0seg_perception_domain_{number}")
+            except OSError:
+                continue
             yield number
         return
     pytest.fail("no free ROS domain: 101 tests run at once?")
