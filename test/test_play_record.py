@@ -33,9 +33,9 @@ RUNNING: list[subprocess.Popen[str]] = []
 
 
 @pytest.fixture(autouse=True)
-def _domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _alone(monkeypatch: pytest.MonkeyPatch, domain: int) -> Iterator[None]:
     """A ROS domain for this test process and its children alone; no child outlives its test."""
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 99))
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
     yield
     while RUNNING:
         process = RUNNING.pop()
