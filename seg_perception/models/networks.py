@@ -20,7 +20,7 @@ from seg_perception.models.manifest import Manifest
 from seg_perception.models.merging import merge
 from seg_perception.models.prepare import Preparer
 from seg_perception.timing import StageTimes
-from seg_perception.types import UNLABELLED, Float32Array, Instances, SemanticMap, UInt8Array
+from seg_perception.types import Float32Array, Instances, SemanticMap, UInt8Array
 
 
 class Engine:
@@ -80,8 +80,8 @@ class Engine:
         }
 
 
-class SemanticNetwork:
-    """A class for every pixel of an image; make one with :func:`load_semantic`."""
+class _Network:
+    """What both kinds of network have in common: an engine, and the table from its classes to the active ids."""
 
     def __init__(self, engine: Engine, labels: LabelSpace) -> None:
         self._engine = engine
@@ -99,6 +99,13 @@ class SemanticNetwork:
     def warm(self, height: int, width: int) -> None:
         """Run a black image of that size, so that the first real one does not pay for set-up."""
         self(np.zeros((height, width, 3), np.uint8), StageTimes())
+
+    def __call__(self, image: UInt8Array, times: StageTimes) -> object:
+        raise NotImplementedError
+
+
+class SemanticNetwork(_Network):
+    """A class for every pixel of an image; make one with :func:`load_semantic`."""
 
     def __call__(self, image: UInt8Array, times: StageTimes) -> SemanticMap:
         """``image`` ``(H, W, 3)`` uint8 RGB to labels and confidence of its size.
@@ -115,26 +122,12 @@ class SemanticNetwork:
         return result
 
 
-class InstanceNetwork:
+class InstanceNetwork(_Network):
     """The things in an image one by one; make one with :func:`load_instance`."""
 
     def __init__(self, engine: Engine, labels: LabelSpace) -> None:
-        self._engine = engine
-        self._table = engine.manifest.table(labels)
-        self._kept = np.array([c for c in engine.manifest.kept() if self._table[c] != UNLABELLED], np.intp)
-
-    @property
-    def manifest(self) -> Manifest:
-        """What was loaded."""
-        return self._engine.manifest
-
-    def describe(self) -> dict[str, str | int]:
-        """What a result depends on: model, checksum, runtime and its version, precision, threads."""
-        return self._engine.describe()
-
-    def warm(self, height: int, width: int) -> None:
-        """Run a black image of that size, so that the first real one does not pay for set-up."""
-        self(np.zeros((height, width, 3), np.uint8), StageTimes())
+        super().__init__(engine, labels)
+        self._kept = np.array(engine.manifest.kept(), np.intp)
 
     def __call__(self, image: UInt8Array, times: StageTimes) -> Instances:
         """``image`` ``(H, W, 3)`` uint8 RGB to the things in it.
