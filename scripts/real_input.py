@@ -95,6 +95,7 @@ def replay(bag: Path, out: Path, rate: float, domain: int) -> Replay:
     topic = f"/{CAMERA}/image_raw/compressed"
     trace, heard = out / "node_trace.jsonl", out / "heard.json"
     out.mkdir(parents=True, exist_ok=True)
+    trace.unlink(missing_ok=True)  # The node appends to it.
     node_words = ["--ros-args", "--params-file", CONFIG, "-p", f"trace:={trace}"]
     node_words += ["-p", f"models.precision:={precision()}"]
     with (out / "node.log").open("w") as log:
