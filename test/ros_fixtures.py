@@ -23,12 +23,16 @@ def robot(domain: int) -> Iterator[Robot]:
 @pytest.fixture
 def start(domain: int, tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
     """Starts the node: ``start(*arguments of ros_node.py, **parameters)``; dots in parameter names are written as
-    ``__``. It is ended with the test.
+    ``__``. It is ended with the test. Where no cameras are named, the camera is asked for reliable delivery: a node
+    that changes over from best effort (``auto``) may miss the one image that a test sends.
     """
     started: list[NodeProcess] = []
 
     def begin(*arguments: str, **options: Any) -> NodeProcess:
-        named = {"labels": "cityscapes", "autostart": True, **{k.replace("__", "."): v for k, v in options.items()}}
+        usual = {"labels": "cityscapes", "autostart": True}
+        if "cameras" not in options:
+            usual["camera.reliability"] = "reliable"
+        named = usual | {k.replace("__", "."): v for k, v in options.items()}
         process = NodeProcess(domain, tmp_path / f"node{len(started)}.log", named, arguments)
         started.append(process)
         return process

@@ -107,9 +107,9 @@ class Robot:
     def hear(self, topic: str, kind: Any, profile: QoSProfile = RELIABLE, connect: bool = False) -> list[Any]:
         """Subscribe; the list returned fills."""
         messages = self.heard.setdefault(topic, [])
-        self.node.create_subscription(kind, topic, messages.append, profile)
+        subscription = self.node.create_subscription(kind, topic, messages.append, profile)
         if connect:
-            self.until(lambda: self.node.count_publishers(topic) > 0, f"a publisher of {topic}")
+            self.until(lambda: subscription.get_publisher_count() > 0, f"a publisher of {topic}")
         return messages
 
     def publisher(self, topic: str, kind: Any, profile: QoSProfile = RELIABLE) -> Any:

@@ -316,9 +316,13 @@ def test_a_bad_calibration_costs_camera_info_only(start, robot, spoil, sentence)
         robot.until(lambda i=i: len(heard) == i + 1, "a mask")
     assert node.said(sentence) == 1
     assert not infos
-    calibration.publish(camera_info(64, 36))
-    time.sleep(0.1)
-    images.publish(image(9 * SECOND, ROAD))
+    for i in range(3, 100):  # Calibrations are asked for as best effort: one of them may get lost.
+        calibration.publish(camera_info(64, 36))
+        time.sleep(0.1)
+        images.publish(image(i * SECOND, ROAD))
+        robot.until(lambda i=i: len(heard) == i + 1, "a mask")
+        if infos:
+            break
     robot.until(lambda: infos, "a good calibration")
     assert int(robot.diagnostics()["bad_calibrations"]) >= 1
 
@@ -371,17 +375,18 @@ def asked(robot):
 
 
 def test_auto_reliability_follows_the_graph(start, robot):
-    start()
+    start(camera__reliability="auto")
     heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
     sensor = robot.publisher("/camera/image_raw", Image, BEST_EFFORT)
-    sensor.publish(image(1 * SECOND, ROAD))
-    robot.until(lambda: len(heard) == 1, "a mask of a best-effort image")
+    robot.until(lambda: sensor.publish(image(1 * SECOND, ROAD)) or heard, "a mask of a best-effort image")
     assert asked(robot) == [ReliabilityPolicy.BEST_EFFORT]
     robot.node.destroy_publisher(sensor)
     reliable = robot.node.create_publisher(Image, "/camera/image_raw", RELIABLE)
     robot.until(lambda: asked(robot) == [ReliabilityPolicy.RELIABLE], "a reliable subscription")
-    reliable.publish(image(2 * SECOND, ROAD))
-    robot.until(lambda: len(heard) == 2, "a mask of a reliable image")
+    robot.until(
+        lambda: reliable.publish(image(2 * SECOND, ROAD)) or stamp_of(heard[-1]) == 2 * SECOND,
+        "a mask of a reliable image",
+    )
     robot.node.create_publisher(Image, "/camera/image_raw", BEST_EFFORT)
     robot.until(lambda: asked(robot) == [ReliabilityPolicy.BEST_EFFORT], "a best-effort subscription again")
 
@@ -430,7 +435,7 @@ def test_diagnostics_say_what_a_person_asks_for(start, robot):
 
 
 def test_without_vision_msgs_two_outputs_are_off_and_the_rest_goes_on(start, robot):
-    node = start("--without", "vision_msgs", cameras="[front, rear]")
+    node = start("--without", "vision_msgs", cameras="[front, rear]", front__reliability="reliable")
     heard = robot.hear("/front/semantic/image_raw", Image, connect=True)
     robot.publisher("/front/image_raw", Image).publish(image(SECOND, ROAD))
     robot.until(lambda: heard, "a mask")
