@@ -68,6 +68,7 @@ class Pipeline:
         """Perceive one frame. Raises :class:`InputError` for an ego mask of another size than the image."""
         config, times = self.config, StageTimes()
         height, width = frame.image.shape[:2]
+        self._check_ego_mask(width, height)
         semantic = self._networks.semantic(frame.image, times)
         instances = None
         if self._networks.instance is not None and self._cascade.due(config.cascade):
@@ -80,13 +81,16 @@ class Pipeline:
                 panoptic = _blanked(panoptic, self._ego_mask)
         return Perception(frame.stamp, frame.frame_id, panoptic, tracks, times.seconds)
 
+    def _check_ego_mask(self, width: int, height: int) -> None:
+        mask = self._ego_mask
+        if mask is not None and mask.shape != (height, width):
+            raise InputError(
+                f"the ego mask is {mask.shape[1]}x{mask.shape[0]} but the image is {width}x{height}; they must be of "
+                "one size"
+            )
+
 
 def _blanked(panoptic: PanopticMap, ego_mask: BoolArray) -> PanopticMap:
-    if ego_mask.shape != panoptic.semantic.shape:
-        raise InputError(
-            f"the ego mask is {ego_mask.shape[1]}x{ego_mask.shape[0]} but the image is "
-            f"{panoptic.semantic.shape[1]}x{panoptic.semantic.shape[0]}; they must be of one size"
-        )
     return PanopticMap(
         np.where(ego_mask, np.uint8(UNLABELLED), panoptic.semantic),
         np.where(ego_mask, np.uint8(0), panoptic.confidence),

@@ -69,7 +69,8 @@ class CameraInput:
         self._sequence: int | None = None
         self._info = b""
         self._model: CameraModel | None = None
-        self._last_sent = 0
+        self._misfit: tuple[int, int] | None = None
+        self._overlap: set[int] = set()
         self._last_image = 0.0
         self._silent = False
         self._open = False
@@ -105,10 +106,12 @@ class CameraInput:
     def model(self, frame: Frame) -> CameraModel | None:
         """The calibration for ``frame``; None where there is none, or one for another size (said once)."""
         model, (height, width) = self._model, frame.image.shape[:2]
-        if model is not None and (model.width, model.height) != (width, height):
+        if model is None or (model.width, model.height) == (width, height):
+            return model
+        if self._misfit != (width, height):
+            self._misfit = width, height
             self._bad_calibration(f"the calibration is for {model.width}x{model.height}, the image is {width}x{height}")
-            return None
-        return model
+        return None
 
     def watch(self, timeout: float) -> float:
         """Look at the graph again, and warn once when nothing came for ``timeout`` seconds; returns the seconds since
@@ -118,7 +121,7 @@ class CameraInput:
         self._retire()
         if self._images is not None and wanted != self._images.qos_profile.reliability:
             # The old subscription goes on until the next look, so that no image falls between the two.
-            self._retiring = self._images
+            self._retiring, self._overlap = self._images, set()
             self._subscribe(wanted)
         silence = time.monotonic() - self._last_image
         if silence > timeout and not self._silent:
@@ -150,9 +153,10 @@ class CameraInput:
 
     def _on_image(self, data: bytes, info: dict[str, Any]) -> None:
         sent = info["source_timestamp"]
-        if self._retiring is not None and sent <= self._last_sent:
-            return  # While two subscriptions overlap, every image comes twice.
-        self._last_sent = sent
+        if sent in self._overlap:
+            return  # While two subscriptions overlap, most images come twice; the second may wait beyond that.
+        if self._retiring is not None:
+            self._overlap.add(sent)
         self._last_image = time.monotonic()
         if self._silent:
             self._silent = False
@@ -180,7 +184,7 @@ class CameraInput:
     def _on_info(self, data: bytes) -> None:
         if data[_AFTER_STAMP:] == self._info:
             return
-        self._info = data[_AFTER_STAMP:]
+        self._info, self._misfit = data[_AFTER_STAMP:], None
         try:
             self._model = camera_model(deserialize_message(data, CameraInfo))
         except InputError as error:
