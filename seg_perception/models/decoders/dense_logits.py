@@ -230,12 +230,29 @@ def _dense(logits: Float32Array, rows: Axis, columns: Axis) -> UInt8Array:
 
 def _confidence(logits: Float32Array, rows: Axis, columns: Axis) -> UInt8Array:
     """The winner's softmax probability as 1..255, interpolated from a coarse grid."""
-    step = max(1, min(logits.shape[1:]) // _CONFIDENCE_POINTS)
-    first = step // 2
-    grid = logits[:, first::step, first::step].copy()
+    grid = sampled(logits).copy()
     grid -= grid.max(axis=0)
-    probability = np.nan_to_num(1 / np.exp(grid, out=grid).sum(axis=0))
-    coarse = np.clip(probability * 255 + 0.5, 1, 255).astype(np.uint8)
+    return spread(1 / np.exp(grid, out=grid).sum(axis=0), logits.shape[1:], rows, columns)
+
+
+def _step(shape: tuple[int, ...]) -> int:
+    """Grid points of ``shape`` (h, w) from one of the confidence's to the next."""
+    return max(1, min(shape) // _CONFIDENCE_POINTS)
+
+
+def sampled(grid: Float32Array) -> Float32Array:
+    """The points of ``(C, h, w)`` where the confidence is computed."""
+    step = _step(grid.shape[1:])
+    return grid[:, step // 2 :: step, step // 2 :: step]
+
+
+def spread(probability: Float32Array, shape: tuple[int, ...], rows: Axis, columns: Axis) -> UInt8Array:
+    """Probabilities at the points that :func:`sampled` takes from a grid of ``shape`` (h, w), as 1..255 (NaN is 1)
+    interpolated to ``(len(rows), len(columns))``.
+    """
+    step = _step(shape)
+    first = step // 2
+    coarse = np.clip(np.nan_to_num(probability) * 255 + 0.5, 1, 255).astype(np.uint8)
     to_coarse = [(a.scale / step, (a.offset - first) / step) for a in (columns, rows)]  # image pixel -> coarse point
     (scale_x, shift_x), (scale_y, shift_y) = to_coarse
     size = (len(columns), len(rows))
