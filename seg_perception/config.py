@@ -18,9 +18,11 @@ class ModelsConfig:
     """Which networks run, and on what. Names are those of ``seg_perception models list``, or paths of manifests."""
 
     semantic: str = option(
-        "espnet_cityscapes", "manifest of the semantic network (a shipped name or a path)", live=False
+        "espnet_cityscapes",
+        "manifest of the semantic network, or of a panoptic one, which runs alone (a shipped name or a path)",
+        live=False,
     )
-    instance: str = option("", "manifest of the instance network; empty: semantic only", live=False)
+    instance: str = option("", "manifest of the instance network; empty: none", live=False)
     runtime: str = option(
         "auto",
         "auto takes each manifest's own, or the one that is installed",

@@ -6,32 +6,73 @@ the node and offline.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 
 from seg_perception.cascade import Cascade
 from seg_perception.config import PipelineConfig
-from seg_perception.errors import InputError
+from seg_perception.errors import ConfigError, InputError
 from seg_perception.fusion import fuse
 from seg_perception.labels import LabelSpace
-from seg_perception.models import InstanceNetwork, SemanticNetwork, load_instance, load_semantic
+from seg_perception.models import (
+    InstanceNetwork,
+    Manifest,
+    PanopticNetwork,
+    SemanticNetwork,
+    load_instance,
+    load_panoptic,
+    load_semantic,
+)
 from seg_perception.timing import StageTimes
 from seg_perception.tracking import Tracker
-from seg_perception.types import UNLABELLED, BoolArray, Frame, PanopticMap, Perception
+from seg_perception.types import (
+    UNLABELLED,
+    BoolArray,
+    Frame,
+    Instances,
+    PanopticMap,
+    Perception,
+    SemanticMap,
+    UInt8Array,
+)
+
+
+class Looks(Protocol):
+    """What looks at a frame: two networks in a cascade, or one that does both. All cameras share it; it speaks the
+    active label space.
+    """
+
+    @property
+    def loaded(self) -> tuple[SemanticNetwork | InstanceNetwork | PanopticNetwork, ...]:
+        """Every network that takes part."""
+        ...
+
+    def look(
+        self, image: UInt8Array, due: Callable[[], bool], times: StageTimes
+    ) -> tuple[SemanticMap, Instances | None]:
+        """The classes in ``image``, and the things, or None where nothing looked for them; ``due`` is asked at most
+        once whether the cascade wants a separate network to.
+        """
+        ...
 
 
 @dataclass(frozen=True)
 class Networks:
-    """The networks that all cameras share, already speaking the active label space."""
+    """A semantic network for every frame, and an instance network, if any, for those that are due."""
 
     semantic: SemanticNetwork
     instance: InstanceNetwork | None
 
     @classmethod
-    def load(cls, config: PipelineConfig, labels: LabelSpace) -> Networks:
+    def load(cls, config: PipelineConfig, labels: LabelSpace) -> Looks:
         """Load what ``config.models`` names; raises :class:`ConfigError` or :class:`ModelError`."""
         models = config.models
+        if Manifest.load(models.semantic).task == "panoptic":
+            return Unified.load(config, labels)
         semantic = load_semantic(
             models.semantic, labels, runtime=models.runtime, precision=models.precision, threads=models.threads
         )
@@ -44,12 +85,58 @@ class Networks:
             ),
         )
 
+    @property
+    def loaded(self) -> tuple[SemanticNetwork | InstanceNetwork, ...]:
+        """See :class:`Looks`."""
+        return (self.semantic,) if self.instance is None else (self.semantic, self.instance)
+
+    def look(
+        self, image: UInt8Array, due: Callable[[], bool], times: StageTimes
+    ) -> tuple[SemanticMap, Instances | None]:
+        """See :class:`Looks`."""
+        semantic = self.semantic(image, times)
+        return semantic, self.instance(image, times) if self.instance is not None and due() else None
+
+
+@dataclass(frozen=True)
+class Unified:
+    """One panoptic network that sees every frame, and tells classes and things in one pass."""
+
+    panoptic: PanopticNetwork
+
+    @classmethod
+    def load(cls, config: PipelineConfig, labels: LabelSpace) -> Unified:
+        """Load the panoptic network that ``config.models.semantic`` names; raises :class:`ConfigError` for options that
+        ask for a second network or for passes to be left out, :class:`ModelError` as the other networks.
+        """
+        models, both = config.models, f"'{config.models.semantic}' is panoptic, one network for classes and things"
+        if models.instance not in ("", models.semantic):
+            raise ConfigError(f"models: instance is '{models.instance}', but {both}: leave instance empty")
+        if config.cascade.every > 1:
+            raise ConfigError(
+                f"cascade: every is {config.cascade.every}, but {both}, and sees every frame: set it to 1"
+            )
+        return cls(
+            load_panoptic(
+                models.semantic, labels, runtime=models.runtime, precision=models.precision, threads=models.threads
+            )
+        )
+
+    @property
+    def loaded(self) -> tuple[PanopticNetwork, ...]:
+        """See :class:`Looks`."""
+        return (self.panoptic,)
+
+    def look(self, image: UInt8Array, due: Callable[[], bool], times: StageTimes) -> tuple[SemanticMap, Instances]:
+        """See :class:`Looks`; the cascade has no say."""
+        return self.panoptic(image, times)
+
 
 class Pipeline:
     """One camera's road from frame to perception. Not thread-safe: one frame at a time, in stamp order."""
 
     def __init__(
-        self, networks: Networks, labels: LabelSpace, config: PipelineConfig, ego_mask: BoolArray | None = None
+        self, networks: Looks, labels: LabelSpace, config: PipelineConfig, ego_mask: BoolArray | None = None
     ) -> None:
         self.config = config
         """Replaced as a whole between frames; only options that are ``live`` have an effect here."""
@@ -69,10 +156,7 @@ class Pipeline:
         config, times = self.config, StageTimes()
         height, width = frame.image.shape[:2]
         self._check_ego_mask(width, height)
-        semantic = self._networks.semantic(frame.image, times)
-        instances = None
-        if self._networks.instance is not None and self._cascade.due(config.cascade):
-            instances = self._networks.instance(frame.image, times)
+        semantic, instances = self._networks.look(frame.image, partial(self._cascade.due, config.cascade), times)
         with times.stage("track"):
             tracks = self._tracker.step(frame.stamp, (width, height), instances, config.tracker)
         with times.stage("fuse"):

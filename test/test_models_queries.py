@@ -258,3 +258,84 @@ def test_equal_to_transformers(
     masks = theirs_one_by_one["segmentation"].numpy()  # of no use where nothing is found
     if infos:  # a logit that is 0 but for the last digits of torch's coordinates may fall on either side
         assert (full(instances, *size)[mine] == masks[other]).mean() > 0.9999
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    height=st.integers(5, 120),
+    width=st.integers(5, 120),
+    resize=st.sampled_from(["stretch", "letterbox"]),
+    sharp=st.booleans(),
+)
+def test_things_lie_in_the_image_and_not_on_each_other(
+    seed: int, height: int, width: int, resize: str, sharp: bool
+) -> None:
+    class_logits, mask_logits = outputs(seed, 12, 5, (12, 20), sharp)
+    shown, stuff = view(height, width, resize), [0, 3]
+    table = TABLE.copy()
+    table[stuff] = UNLABELLED
+    segments = our_segments(class_logits * 3, mask_logits, shown)
+    assert segments.owner.shape == (height, width)
+    found = queries.things(segments, shown, table)
+    assert found.labels.tolist() == [c for c in segments.channels.tolist() if c not in stuff]
+    masks = full(found, height, width)
+    assert (masks.sum(axis=0) <= 1).all()
+    for mask, box in zip(masks, found.boxes, strict=True):
+        y, x = np.nonzero(mask)
+        assert box.tolist() == [x.min(), y.min(), x.max() + 1, y.max() + 1]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1000), height=st.integers(2, 70), width=st.integers(2, 70), sharp=st.booleans())
+def test_the_area_of_a_mask_is_counted_without_interpolating_all_of_it(
+    seed: int, height: int, width: int, sharp: bool
+) -> None:
+    grids = sigmoid(outputs(seed, 6, 2, (9, 14), sharp)[1]).astype(np.float32)
+    shown = view(height, width)
+    rows, columns = queries._axes(shown, INPUT, grids.shape)
+    smooth = bilinear(grids, height, width)
+    sure = np.abs(smooth - 0.5) > ROUNDING
+    low, high = ((smooth >= 0.5) & sure).sum(axis=(1, 2)), ((smooth >= 0.5) | ~sure).sum(axis=(1, 2))
+    areas = queries._areas(grids, rows, columns)
+    assert ((low <= areas) & (areas <= high)).all()
+
+
+def test_classes_that_cannot_win_are_not_scored_and_nothing_changes() -> None:
+    class_logits, mask_logits = outputs(5, 60, 100, (24, 40), sharp=True)
+    mask_logits[0], class_logits[0, 7] = 6, 30  # one that is everywhere, as a road is
+    classes, masks = queries.class_probabilities(class_logits), queries.mask_probabilities(mask_logits)
+    channels, scores = queries._rivals(classes, masks)
+    assert len(channels) < 40
+    every = np.einsum("qc,qhw->chw", classes[:, :-1], masks)
+    np.testing.assert_allclose(scores, every[channels], rtol=1e-5)
+    smooth = bilinear(every, 96, 160)
+    assert set(np.unique(smooth.argmax(axis=0)).tolist()) <= set(channels.tolist())
+
+
+def test_a_query_that_is_not_finite_takes_no_part_and_its_pixels_are_unknown() -> None:
+    class_logits, mask_logits = outputs(3, 20, 5, (24, 40), sharp=True)
+    class_logits[4, 2], mask_logits[4] = 40, 9
+    hole = mask_logits.copy()
+    hole[4, 3, 5] = np.nan
+    labels = our_labels(class_logits, hole, view(24, 40))
+    assert (labels == UNLABELLED).sum() == 1
+    assert labels[3, 5] == UNLABELLED
+    without = np.delete(class_logits, 4, axis=0), np.delete(mask_logits, 4, axis=0)
+    expected = our_segments(*without, view(24, 40))
+    found = our_segments(class_logits, hole, view(24, 40))
+    np.testing.assert_array_equal(found.channels, expected.channels)
+    np.testing.assert_array_equal(found.owner, expected.owner)
+    class_logits[:] = np.nan
+    assert not len(our_segments(class_logits, mask_logits, view(24, 40)).numbers)
+    assert not len(our_instances(class_logits, mask_logits, view(24, 40)))
+    assert (our_labels(class_logits, mask_logits, view(24, 40)) == UNLABELLED).all()
+
+
+def test_what_has_no_home_competes_and_is_no_thing() -> None:
+    class_logits, mask_logits = outputs(6, 30, 4, (24, 40), sharp=True)
+    nothing = np.full(256, UNLABELLED, np.uint8)
+    segments = our_segments(class_logits, mask_logits, view(96, 160))
+    assert len(segments.numbers) > 2
+    assert not len(queries.things(segments, view(96, 160), nothing))
+    assert not len(our_instances(class_logits, mask_logits, view(96, 160), table=nothing))

@@ -2,6 +2,21 @@
 come out."""
 
 from seg_perception.models.manifest import Manifest
-from seg_perception.models.networks import InstanceNetwork, SemanticNetwork, load_instance, load_semantic
+from seg_perception.models.networks import (
+    InstanceNetwork,
+    PanopticNetwork,
+    SemanticNetwork,
+    load_instance,
+    load_panoptic,
+    load_semantic,
+)
 
-__all__ = ["InstanceNetwork", "Manifest", "SemanticNetwork", "load_instance", "load_semantic"]
+__all__ = [
+    "InstanceNetwork",
+    "Manifest",
+    "PanopticNetwork",
+    "SemanticNetwork",
+    "load_instance",
+    "load_panoptic",
+    "load_semantic",
+]

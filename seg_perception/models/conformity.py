@@ -64,6 +64,21 @@ def _yolo(manifest: Manifest, outputs: list[TensorInfo]) -> list[str]:
     return wrong + _classes(anchors, values - 4 - coefficients, len(manifest.channels()))
 
 
+def _queries(manifest: Manifest, outputs: list[TensorInfo]) -> list[str]:
+    if [len(o.shape) for o in outputs] != [3, 4]:
+        found = ", ".join(f"{o.name} {_text(o.shape)}" for o in outputs)
+        return [
+            "decoder queries reads class logits (batch x queries x classes and 'no object') and masks (batch x queries "
+            f"x height x width), found {found}; name them in this order under 'outputs:'"
+        ]
+    classes, masks = outputs
+    wrong = _dtype(classes) + _dtype(masks)
+    if None not in (classes.shape[1], masks.shape[1]) and classes.shape[1] != masks.shape[1]:
+        wrong.append(f"'{classes.name}' has {classes.shape[1]} queries and '{masks.name}' {masks.shape[1]}")
+    count = classes.shape[2]
+    return wrong + _classes(classes, None if count is None else count - 1, len(manifest.channels()))
+
+
 def _dtype(tensor: TensorInfo) -> list[str]:
     return [] if tensor.dtype == "float32" else [f"output '{tensor.name}' is {tensor.dtype}, expected float32"]
 
@@ -84,4 +99,8 @@ def _text(shape: tuple[int | None, ...]) -> str:
     return " x ".join("any" if n is None else str(n) for n in shape)
 
 
-_OUTPUTS: dict[str, Callable[[Manifest, list[TensorInfo]], list[str]]] = {"dense_logits": _dense_logits, "yolo": _yolo}
+_OUTPUTS: dict[str, Callable[[Manifest, list[TensorInfo]], list[str]]] = {
+    "dense_logits": _dense_logits,
+    "yolo": _yolo,
+    "queries": _queries,
+}

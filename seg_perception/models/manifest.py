@@ -14,10 +14,14 @@ from seg_perception import resources
 from seg_perception.errors import ConfigError
 from seg_perception.labels import LabelSpace, normalised, remap
 from seg_perception.schema import from_mapping, option, read_yaml
-from seg_perception.types import Float32Array, UInt8Array
+from seg_perception.types import UNLABELLED, Float32Array, UInt8Array
 
-DECODERS = {"dense_logits": "semantic", "yolo": "instance"}
-"""Which task each decoder serves."""
+DECODERS = {
+    "dense_logits": ("semantic",),
+    "yolo": ("instance",),
+    "queries": ("panoptic", "semantic", "instance"),
+}
+"""Which tasks each decoder serves."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,10 @@ class Manifest:
     weights: Weights
     input: Input
     name: str = option(help="what the model is called in configurations and reports")
-    task: Literal["semantic", "instance"] = option(
-        help="what the network tells: a class per pixel, or things one by one"
+    task: Literal["semantic", "instance", "panoptic"] = option(
+        help="what the network tells: a class per pixel, things one by one, or both in one pass"
     )
-    decoder: Literal["dense_logits", "yolo"] = option(help="how its outputs are read")
+    decoder: Literal["dense_logits", "yolo", "queries"] = option(help="how its outputs are read")
     runtime: Literal["onnxruntime", "openvino"] = option(help="what runs it when the configuration says auto")
     labels: str = option(help="label space of its classes (a shipped name, or a path)")
     outputs: tuple[str, ...] = option((), "names of the outputs the decoder reads, in its order; empty: the graph's")
@@ -75,8 +79,10 @@ class Manifest:
     map: Mapping[str, str] = field(default_factory=dict)
     """Class -> class of the active label space, before names and ancestors are tried; an entry whose target the active
     space lacks has no effect, so one manifest can serve several spaces."""
-    score: float = option(0.25, "instance networks: least score", ge=0, le=1)
+    score: float = option(0.25, "things: least score", ge=0, le=1)
     iou: float = option(0.7, "instance networks: boxes of one class that overlap more are one thing", ge=0, le=1)
+    share: float = option(0.8, "queries: a segment that keeps less of its mask against others is dropped", ge=0, le=1)
+    mask_grid: tuple[int, int] = option((0, 0), "queries: masks are interpolated to this height and width first", ge=0)
     licence: str = option("", "of the weights")
     source: str = option("", "where the weights come from")
     folder: Path = field(default=Path(), init=False, compare=False)
@@ -97,9 +103,10 @@ class Manifest:
         return manifest
 
     def _check(self, where: str) -> None:
-        if DECODERS[self.decoder] != self.task:
+        served = DECODERS[self.decoder]
+        if self.task not in served:
             raise ConfigError(
-                f"{where}: decoder '{self.decoder}' serves task '{DECODERS[self.decoder]}', not '{self.task}'"
+                f"{where}: decoder '{self.decoder}' serves task {' or '.join(map(repr, served))}, not '{self.task}'"
             )
         if min(self.input.size) < 1:
             raise ConfigError(f"{where}: input: size {list(self.input.size)} must be two positive numbers")
@@ -107,13 +114,15 @@ class Manifest:
             raise ConfigError(f"{where}: input: resize 'tiles' needs tiles: size: [height, width] in image pixels")
         if self.input.tiles.whole and self.task != "instance":
             raise ConfigError(f"{where}: input: tiles: 'whole' is for instance networks; a semantic map is its tiles")
+        if not all(self.mask_grid) and any(self.mask_grid):
+            raise ConfigError(f"{where}: mask_grid {list(self.mask_grid)} must be two positive numbers, or left out")
         if self.weights.sha256 and not re.fullmatch(r"[0-9a-f]{64}", self.weights.sha256):
             raise ConfigError(f"{where}: weights: sha256 '{self.weights.sha256}' is not 64 lower-case hex digits")
         if self.weights.url and not self.weights.sha256:
             raise ConfigError(f"{where}: weights: a url needs the file's sha256, so that a wrong download is noticed")
         if self.keep and self.task != "instance":
             raise ConfigError(
-                f"{where}: 'keep' is for instance networks; list a semantic network's classes under 'void'"
+                f"{where}: 'keep' is for instance networks; list a {self.task} network's classes under 'void'"
             )
         names = self.channels()
         for key, listed in (
@@ -140,6 +149,14 @@ class Manifest:
         """The channels that count, in order: all, or those under ``keep``."""
         wanted = {normalised(n) for n in self.keep or self.channels()}
         return tuple(i for i, name in enumerate(self.channels()) if normalised(name) in wanted)
+
+    def countable(self, target: LabelSpace) -> UInt8Array:
+        """:meth:`table` for the model's things that are things in ``target`` too, 255 for all other channels."""
+        space, table = self.space(), self.table(target)
+        ids = [space.ids.get(normalised(name), UNLABELLED) for name in self.channels()]
+        things = np.zeros(256, np.bool_)
+        things[: len(ids)] = space.things[ids]
+        return np.where(things & target.things[table], table, np.uint8(UNLABELLED))
 
     def table(self, target: LabelSpace, where: str = "") -> UInt8Array:
         """``(256,)`` uint8 from channel to class id of ``target``, 255 for void and for what ``keep`` leaves out and

@@ -1,4 +1,6 @@
-"""Manifest, weights, runtime and decoder put together: image in, :class:`SemanticMap` or :class:`Instances` out."""
+"""Manifest, weights, runtime and decoder put together: image in, :class:`SemanticMap`, :class:`Instances` or both
+out.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from seg_perception.labels import LabelSpace
 from seg_perception.models import backends, weights
 from seg_perception.models.backends import Backend, resolved_threads
 from seg_perception.models.conformity import mismatches
-from seg_perception.models.decoders import dense_logits, yolo
+from seg_perception.models.decoders import dense_logits, queries, yolo
 from seg_perception.models.geometry import View, views
 from seg_perception.models.manifest import Manifest
 from seg_perception.models.merging import merge
@@ -81,7 +83,7 @@ class Engine:
 
 
 class _Network:
-    """What both kinds of network have in common: an engine, and the table from its classes to the active ids."""
+    """What all kinds of network have in common: an engine, and the table from its classes to the active ids."""
 
     def __init__(self, engine: Engine, labels: LabelSpace) -> None:
         self._engine = engine
@@ -113,13 +115,20 @@ class SemanticNetwork(_Network):
         Adds the stages ``semantic/prepare``, ``semantic/forward`` and ``semantic/decode`` to ``times``. Raises
         :class:`InputError` for another kind of image.
         """
-        result = SemanticMap(np.empty(image.shape[:2], np.uint8), np.empty(image.shape[:2], np.uint8))
-        size = self.manifest.input.size
+        result = _blank(image)
         with self._engine.lock:
-            for view, (logits,) in self._engine(image, times):
+            for view, outputs in self._engine(image, times):
                 with times.stage("semantic/decode"):
-                    dense_logits.decode(logits, view, size, self._table, result.labels, result.confidence)
+                    self._decode(outputs, view, result)
         return result
+
+    def _decode(self, outputs: list[Float32Array], view: View, result: SemanticMap) -> None:
+        size, into = self.manifest.input.size, (result.labels, result.confidence)
+        if self.manifest.decoder == "queries":
+            classes, masks = _probabilities(outputs, self.manifest)
+            queries.semantic(classes, masks, view, size, self._table, *into)
+        else:
+            dense_logits.decode(outputs[0], view, size, self._table, *into)
 
 
 class InstanceNetwork(_Network):
@@ -138,21 +147,63 @@ class InstanceNetwork(_Network):
         manifest = self.manifest
         found: list[tuple[View, Instances]] = []
         with self._engine.lock:
-            for view, (anchors, prototypes) in self._engine(image, times):
+            for view, outputs in self._engine(image, times):
                 with times.stage("instance/decode"):
-                    instances = yolo.decode(
-                        anchors,
-                        prototypes,
-                        view,
-                        manifest.input.size,
-                        self._kept,
-                        self._table,
-                        score=manifest.score,
-                        iou=manifest.iou,
-                    )
-                found.append((view, instances))
+                    found.append((view, self._decode(outputs, view)))
         with times.stage("instance/decode"):
             return merge(found, image.shape[0], image.shape[1], manifest.iou)
+
+    def _decode(self, outputs: list[Float32Array], view: View) -> Instances:
+        manifest, size = self.manifest, self.manifest.input.size
+        if manifest.decoder == "queries":
+            class_logits, masks = outputs
+            classes = queries.class_probabilities(class_logits)
+            return queries.instances(
+                classes, masks, view, size, self._table, score=manifest.score, grid=manifest.mask_grid
+            )
+        anchors, prototypes = outputs
+        return yolo.decode(
+            anchors, prototypes, view, size, self._kept, self._table, score=manifest.score, iou=manifest.iou
+        )
+
+
+class PanopticNetwork(_Network):
+    """A class for every pixel and the things one by one, both from one pass; make one with :func:`load_panoptic`."""
+
+    def __init__(self, engine: Engine, labels: LabelSpace) -> None:
+        super().__init__(engine, labels)
+        self._countable = engine.manifest.countable(labels)
+
+    def __call__(self, image: UInt8Array, times: StageTimes) -> tuple[SemanticMap, Instances]:
+        """``image`` ``(H, W, 3)`` uint8 RGB to labels and confidence of its size, and to the things in it.
+
+        The map is that of the semantic rule, in which every pixel has a class; the things are the segments of the
+        panoptic rule whose class is a thing in the model's label space and in the active one, none on top of another.
+        Adds the stages ``panoptic/prepare``, ``panoptic/forward`` and ``panoptic/decode`` to ``times``. Raises
+        :class:`InputError` for another kind of image.
+        """
+        manifest, size = self.manifest, self.manifest.input.size
+        result, found = _blank(image), list[tuple[View, Instances]]()
+        with self._engine.lock:
+            for view, outputs in self._engine(image, times):
+                with times.stage("panoptic/decode"):
+                    classes, masks = _probabilities(outputs, manifest)
+                    queries.semantic(classes, masks, view, size, self._table, result.labels, result.confidence)
+                    segments = queries.segments(classes, masks, view, size, score=manifest.score, share=manifest.share)
+                    found.append((view, queries.things(segments, view, self._countable)))
+        with times.stage("panoptic/decode"):
+            return result, merge(found, image.shape[0], image.shape[1], manifest.iou)
+
+
+def _blank(image: UInt8Array) -> SemanticMap:
+    """A map of the image's size, to be filled."""
+    return SemanticMap(np.empty(image.shape[:2], np.uint8), np.empty(image.shape[:2], np.uint8))
+
+
+def _probabilities(outputs: list[Float32Array], manifest: Manifest) -> tuple[Float32Array, Float32Array]:
+    """Queries' classes and masks, from their logits."""
+    class_logits, mask_logits = outputs
+    return queries.class_probabilities(class_logits), queries.mask_probabilities(mask_logits, manifest.mask_grid)
 
 
 def load_semantic(
@@ -183,6 +234,19 @@ def load_instance(
     """Load the instance network of that manifest; see :func:`load_semantic`."""
     engine = _engine(manifest_name_or_path, "instance", labels, runtime, precision, threads)
     return InstanceNetwork(engine, labels)
+
+
+def load_panoptic(
+    manifest_name_or_path: str | Path,
+    labels: LabelSpace,
+    *,
+    runtime: str = "auto",
+    precision: str = "f32",
+    threads: int = 0,
+) -> PanopticNetwork:
+    """Load the panoptic network of that manifest; see :func:`load_semantic`."""
+    engine = _engine(manifest_name_or_path, "panoptic", labels, runtime, precision, threads)
+    return PanopticNetwork(engine, labels)
 
 
 def _engine(

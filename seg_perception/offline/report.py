@@ -18,17 +18,16 @@ import numpy as np
 from seg_perception import __version__
 from seg_perception.config import PipelineConfig
 from seg_perception.labels import LabelSpace
-from seg_perception.pipeline import Networks
+from seg_perception.pipeline import Looks
 
 
-def provenance(bag: Path, topic: str, config: PipelineConfig, labels: LabelSpace, networks: Networks) -> dict[str, Any]:
+def provenance(bag: Path, topic: str, config: PipelineConfig, labels: LabelSpace, networks: Looks) -> dict[str, Any]:
     """Everything that the content of the output depends on; no time, no machine, no folder."""
-    loaded = [network for network in (networks.semantic, networks.instance) if network is not None]
     return {
         "seg_perception": __version__,
         "source": {"bag": bag.name, "topic": topic},
         "labels": {"name": labels.name, "version": labels.version},
-        "models": [network.describe() for network in loaded],
+        "models": [network.describe() for network in networks.loaded],
         "config": dataclasses.asdict(config),
         "versions": {
             "python": platform.python_version(),

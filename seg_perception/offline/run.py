@@ -29,12 +29,12 @@ from seg_perception.offline.bags import Bag, Message, Topic, namespace
 from seg_perception.offline.report import RunReport, as_note, provenance
 from seg_perception.offline.writer import BagWriter, qos
 from seg_perception.outputs import LABEL_INFO_TOPIC, Output, label_info, table, view
-from seg_perception.pipeline import Networks, Pipeline
+from seg_perception.pipeline import Looks, Networks, Pipeline
 from seg_perception.records import NANOSECONDS, CameraInfo, CompressedImage, LabelInfo
 from seg_perception.timing import StageTimes
 from seg_perception.types import CameraModel, Frame
 
-Load = Callable[[PipelineConfig, LabelSpace], Networks]
+Load = Callable[[PipelineConfig, LabelSpace], Looks]
 
 
 def run_bag(

@@ -13,7 +13,7 @@ from seg_perception.config import PipelineConfig
 from seg_perception.ego import load_ego_mask
 from seg_perception.errors import ConfigError
 from seg_perception.labels import LabelSpace
-from seg_perception.pipeline import Networks, Pipeline
+from seg_perception.pipeline import Looks, Networks, Pipeline
 from seg_perception.ros import memory, transport
 from seg_perception.ros.complaints import Complaints
 from seg_perception.ros.diagnostics import Diagnostics
@@ -24,7 +24,7 @@ from seg_perception.ros.trace import Trace
 from seg_perception.ros.worker import Worker
 from seg_perception.types import Frame
 
-Load = Callable[[PipelineConfig, LabelSpace], Networks]
+Load = Callable[[PipelineConfig, LabelSpace], Looks]
 
 _WATCH_PERIOD = 1.0
 _WARM_UP = Frame(0, "", np.zeros((360, 640, 3), np.uint8))

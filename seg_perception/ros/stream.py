@@ -13,7 +13,7 @@ from seg_perception.config import PipelineConfig
 from seg_perception.errors import InputError
 from seg_perception.labels import LabelSpace
 from seg_perception.outputs import view
-from seg_perception.pipeline import Networks, Pipeline
+from seg_perception.pipeline import Looks, Pipeline
 from seg_perception.ros.camera import CameraInput, Received
 from seg_perception.ros.complaints import Complaints
 from seg_perception.ros.parameters import CameraConfig, Parameters
@@ -28,7 +28,7 @@ from seg_perception.types import BoolArray
 class Shared:
     """What the streams of all cameras have in common; ``ready`` is the condition that their worker waits for."""
 
-    networks: Networks
+    networks: Looks
     labels: LabelSpace
     parameters: Parameters[PipelineConfig]
     ego_mask: BoolArray | None

@@ -183,7 +183,7 @@ def _areas(grids: Float32Array, rows: Axis, columns: Axis) -> NDArray[np.int64]:
     above = np.pad(grids >= _HALF, ((0, 0), (1, 1), (1, 1)), mode="edge").view(np.uint8)  # cell (i, j): [i:i+2, j:j+2]
     corners = above[:, :-1] + above[:, 1:]
     corners = corners[:, :, :-1] + corners[:, :, 1:]
-    areas = ((corners == 4) @ column_count) @ row_count
+    areas: NDArray[np.int64] = ((corners == 4) @ column_count) @ row_count
     number, cell_y, cell_x = np.nonzero((corners > 0) & (corners < 4))
     row_pixels, column_pixels = _pixels(rows, row_count), _pixels(columns, column_count)
     flat = grids.reshape(count, -1)
@@ -214,9 +214,9 @@ def things(found: Segments, view: View, table: UInt8Array) -> Instances:
     labels = table[found.channels]
     masks, kept = [], []
     for i in np.flatnonzero(labels != UNLABELLED):
-        bits = cv2.compare(found.owner, float(found.numbers[i]), cv2.CMP_EQ)
-        x, y, width, height = cv2.boundingRect(bits)
-        masks.append(Mask(view.x.start + x, view.y.start + y, bits[y : y + height, x : x + width] > 0))
+        bits = found.owner == found.numbers[i]
+        x, y, width, height = cv2.boundingRect(bits.view(np.uint8))
+        masks.append(Mask(view.x.start + x, view.y.start + y, bits[y : y + height, x : x + width].copy()))
         kept.append(i)
     return _together(masks, found.scores[kept], labels[kept])
 
@@ -263,12 +263,13 @@ def _nearest(span: Span, input_size: int, grid_size: int) -> IndexArray:
     """
     scale = np.float32(span.shown * grid_size / (span.length * input_size))
     position = np.arange(span.length, dtype=np.float32) * scale + np.float32(span.placed * grid_size / input_size)
-    return np.minimum(np.floor(position).astype(np.intp), grid_size - 1)
+    points: IndexArray = np.floor(position).astype(np.intp)
+    return np.minimum(points, grid_size - 1)
 
 
 def _enlarged(bits: BoolArray, view: View, rows: IndexArray, columns: IndexArray) -> Mask:
     """A mask on the grid as one of the image, cut at its box."""
-    y, x = (np.flatnonzero(bits.any(axis=a)[index]) for a, index in ((1, rows), (0, columns)))
+    y, x = np.flatnonzero(bits[rows].any(axis=1)), np.flatnonzero(bits[:, columns].any(axis=0))
     if not (len(y) and len(x)):
         return Mask(view.x.start, view.y.start, np.zeros((0, 0), np.bool_))
     box = bits[np.ix_(rows[y[0] : y[-1] + 1], columns[x[0] : x[-1] + 1])]
