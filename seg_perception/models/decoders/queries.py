@@ -100,17 +100,19 @@ def _part(span: Span, own: slice, input_size: int, grid_size: int) -> tuple[slic
 def _rivals(classes: Float32Array, masks: Float32Array) -> tuple[IndexArray, Float32Array]:
     """The classes that may win somewhere, rising, and their scores ``(n, h, w)``.
 
-    A class scores at most as much as with every mask at its peak. At any pixel between four grid points one has a
-    weight of at least a quarter, and so has the score of the class that is the best there: a class that cannot reach a
-    quarter of the least winning score wins nowhere. The least winning score among the classes that queries name is
-    bound enough; most networks name a dozen of more than a hundred.
+    A class scores at most as much as with every mask at its peak, and at least as much as a single query that names it
+    gives it. At any pixel one of the grid points around has a weight of at least a quarter, and with it the score of
+    the class that is best there: a class that cannot reach a quarter of the least winning score wins nowhere. Most
+    networks leave a dozen of more than a hundred.
     """
     count, height, width = masks.shape
     flat, probable = np.ascontiguousarray(masks).reshape(count, -1), classes[:, :-1]
     best = classes.argmax(axis=1)
-    named = np.unique(best[best < probable.shape[1]])
-    least = (probable.T[named] @ flat).max(axis=0).min() if len(named) else np.float32(0)
-    beaten = flat.max(axis=1) @ probable < _SHARE * least  # false for NaN
+    winning, one = np.zeros(height * width, np.float32), np.empty(height * width, np.float32)
+    for query in np.flatnonzero(best < probable.shape[1]):
+        np.multiply(flat[query], classes[query, best[query]], out=one)
+        np.maximum(winning, one, out=winning)
+    beaten = flat.max(axis=1) @ probable < _SHARE * winning.min()  # false for NaN
     channels = np.flatnonzero(~beaten)
     return channels, (probable.T[channels] @ flat).reshape(-1, height, width)
 
@@ -148,13 +150,15 @@ def segments(
     """
     best, sure = classes.argmax(axis=1), classes.max(axis=1)
     taking = np.flatnonzero((best < classes.shape[1] - 1) & (sure > score))
-    taking = taking[np.isfinite(masks[taking].sum(axis=(1, 2)))]
     taking = np.sort(taking[np.argsort(-sure[taking], kind="stable")[:MAX_SEGMENTS]])
+    products = masks[taking] * sure[taking, None, None]
+    finite = np.isfinite(products.sum(axis=(1, 2)))
+    if not finite.all():
+        taking, products = taking[finite], products[finite]
     rows, columns = _axes(view, input_size, masks.shape)
     if not len(taking):
         nobody = np.full((len(rows), len(columns)), UNLABELLED, np.uint8)
         return Segments(nobody, taking, taking, np.zeros(0, np.float32))
-    products = masks[taking] * sure[taking, None, None]
     owner = upsampled_argmax(products, rows, columns)
     held = cv2.calcHist([owner], [0], None, [256], [0, 256]).ravel()[: len(taking)]
     wanted = _areas(products, rows, columns).astype(np.float32)
@@ -183,7 +187,8 @@ def _areas(grids: Float32Array, rows: Axis, columns: Axis) -> NDArray[np.int64]:
     above = np.pad(grids >= _HALF, ((0, 0), (1, 1), (1, 1)), mode="edge").view(np.uint8)  # cell (i, j): [i:i+2, j:j+2]
     corners = above[:, :-1] + above[:, 1:]
     corners = corners[:, :, :-1] + corners[:, :, 1:]
-    areas: NDArray[np.int64] = ((corners == 4) @ column_count) @ row_count
+    whole = (corners == 4).astype(np.float32) @ column_count.astype(np.float32)
+    areas: NDArray[np.int64] = (whole @ row_count).astype(np.int64)
     number, cell_y, cell_x = np.nonzero((corners > 0) & (corners < 4))
     row_pixels, column_pixels = _pixels(rows, row_count), _pixels(columns, column_count)
     flat = grids.reshape(count, -1)
@@ -214,7 +219,7 @@ def things(found: Segments, view: View, table: UInt8Array) -> Instances:
     labels = table[found.channels]
     masks, kept = [], []
     for i in np.flatnonzero(labels != UNLABELLED):
-        bits = found.owner == found.numbers[i]
+        bits = found.owner == np.uint8(found.numbers[i])
         x, y, width, height = cv2.boundingRect(bits.view(np.uint8))
         masks.append(Mask(view.x.start + x, view.y.start + y, bits[y : y + height, x : x + width].copy()))
         kept.append(i)
