@@ -7,6 +7,7 @@ the node and offline.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,17 +33,14 @@ class Networks:
     def load(cls, config: PipelineConfig, labels: LabelSpace) -> Networks:
         """Load what ``config.models`` names; raises :class:`ConfigError` or :class:`ModelError`."""
         models = config.models
-        semantic = load_semantic(
-            models.semantic, labels, runtime=models.runtime, precision=models.precision, threads=models.threads
-        )
-        if not models.instance:
-            return cls(semantic, None)
-        return cls(
-            semantic,
-            load_instance(
-                models.instance, labels, runtime=models.runtime, precision=models.precision, threads=models.threads
-            ),
-        )
+        how: dict[str, Any] = {
+            "runtime": models.runtime,
+            "precision": models.precision,
+            "threads": models.threads,
+            "device": models.device,
+        }
+        semantic = load_semantic(models.semantic, labels, **how)
+        return cls(semantic, load_instance(models.instance, labels, **how) if models.instance else None)
 
 
 class Pipeline:

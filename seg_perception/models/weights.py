@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 from seg_perception.errors import ModelError
-from seg_perception.models.manifest import Manifest
+from seg_perception.models.manifest import RANDOM, Manifest
 
 VARIABLE = "SEG_PERCEPTION_WEIGHTS"
 """Environment variable: folders with weights, separated like ``PATH``."""
@@ -37,6 +37,15 @@ def find(manifest: Manifest) -> Path | None:
     """The file as it lies on this machine, its content unchecked; None if it is nowhere."""
     given = Path(manifest.weights.file).expanduser()
     return next((f / given for f in folders(manifest) if (f / given).is_file()), None)  # an absolute path stays itself
+
+
+def whereabouts(manifest: Manifest) -> str:
+    """In a few words: the file as it lies on this machine, or why it does not."""
+    if manifest.network is not None and manifest.network.pretrained == RANDOM:
+        return "none: random numbers"
+    if manifest.network is not None and manifest.network.pretrained:
+        return f"{manifest.network.pretrained}, which {manifest.network.library} fetches and keeps"
+    return str(find(manifest) or ("to be downloaded" if manifest.weights.url else "missing"))
 
 
 def obtain(manifest: Manifest) -> Path:
