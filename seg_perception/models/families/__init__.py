@@ -44,7 +44,7 @@ def build(manifest: Manifest, weights: Path | None) -> NamedOutputs:
                 model = family.untrained(network, len(manifest.channels()))
         if weights is not None:
             state.load(model, weights)
-        named: NamedOutputs = family.named(model.eval(), network, manifest.folder)
+        named: NamedOutputs = family.named(model, network, manifest.folder).eval()
     except SegPerceptionError as error:
         raise type(error)(f"model '{manifest.name}': {error}") from error
     except Exception as error:  # libraries raise what they like for an argument they do not know
