@@ -66,7 +66,7 @@ def verify(manifest: Manifest, path: Path) -> None:
     if not expected:
         return
     try:
-        found = _sha256(path)
+        found = checksum(path)
     except OSError as error:
         raise ModelError(f"model '{manifest.name}': weights {path} cannot be read: {error.strerror}") from error
     if found != expected:
@@ -76,7 +76,8 @@ def verify(manifest: Manifest, path: Path) -> None:
         )
 
 
-def _sha256(path: Path) -> str:
+def checksum(path: Path) -> str:
+    """The file's sha256 in hex digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
