@@ -22,13 +22,18 @@ def shared(folder: str) -> list[tuple[str, list[str]]]:
 # older side: Jazzy's cv_bridge is built on numpy 1.
 ONNX = ["onnxruntime>=1.17,<2"]
 OPENVINO = ["openvino>=2024.6,<2027"]
+TORCH = ["torch>=2.14,<3", "torchvision>=0.29,<1", "safetensors>=0.8,<1"]
 OFFLINE = ["rosbags>=0.11.9,<0.12", "mcap>=1.2,<2", "tqdm>=4.60,<5"]
 EXTRAS = {
     # ROS 2 Jazzy from PyPI, for machines without an apt ROS; the wheels exist for CPython 3.11 only.
     "ros": ["ros-rclpy[fastrtps]==7.1.6", "ros-common-interfaces==5.3.6"],
     "onnx": ONNX,
     "openvino": OPENVINO,
-    "torch": ["torch>=2.14,<3", "torchvision>=0.29,<1"],
+    # Tested at the lower bounds.
+    "torch": TORCH,
+    "transformers": [*TORCH, "transformers>=5.23,<6"],
+    "smp": [*TORCH, "segmentation-models-pytorch>=0.6,<0.7", "timm>=1.0.31,<2"],
+    "export": [*TORCH, *ONNX, "onnx>=1.16,<2", "onnxscript>=0.7,<1"],  # networks from a library to ONNX files
     "open3d": ["open3d>=0.20,<1"],
     "offline": OFFLINE,
     "eval": ["pycocotools>=2.0.8,<3"],

@@ -8,9 +8,9 @@ the confidence map and the box-cropped masks of the things within its time. tran
 network's own grid, its Mask2Former interpolates all masks to 384 x 384 first; ours is timed with each rule.
 
 Two kinds of logits: those of a street as a trained network would see it (a quarter of the queries hold a part of it
-each, the others nothing), and noise, where no class can be left out. Equal output means, checked before timing: the same
-label at every pixel where the best class leads by more than rounding, the same segments and scores, and the same owner
-for all but one pixel of ten thousand.
+each, the others nothing), and noise, where no class can be left out. Equal output means, checked before timing: the
+same label at every pixel where the best class leads by more than rounding, the same segments and scores, and the same
+owner for all but one pixel of ten thousand.
 """
 
 from __future__ import annotations

@@ -26,15 +26,16 @@ class ModelsConfig:
     runtime: str = option(
         "auto",
         "auto takes each manifest's own, or the one that is installed",
-        choices=("auto", "onnxruntime", "openvino"),
+        choices=("auto", "onnxruntime", "openvino", "torch"),
         live=False,
     )
     precision: str = option(
         "f32",
-        "numeric precision of the runtime; openvino may use bf16 where the CPU has it",
+        "numeric precision of the runtime; openvino and torch may use bf16 where the CPU has it, torch f16 on cuda",
         choices=("f32", "bf16", "f16"),
         live=False,
     )
+    device: str = option("cpu", "what torch computes on", choices=("cpu", "cuda"), live=False)
     threads: int = option(0, "CPU threads of each network; 0: one per core", ge=0, le=256, live=False)
 
 

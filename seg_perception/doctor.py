@@ -84,7 +84,15 @@ OPTIONAL = (
         "nothing yet: projection will look transforms up with it",
         "apt install ros-$ROS_DISTRO-tf2-ros-py",
     ),
-    Package("torch", ("torch",), "nothing yet: there is no torch runtime so far", "pip install torch torchvision"),
+    Package("torch", ("torch",), "nothing but models with a section `network:`", "pip install torch torchvision"),
+    Package("torchvision", ("torchvision",), "nothing but torchvision's models", "pip install torchvision"),
+    Package("transformers", ("transformers",), "nothing but Hugging Face's models", "pip install transformers"),
+    Package(
+        "segmentation_models_pytorch",
+        ("segmentation-models-pytorch",),
+        "nothing but segmentation-models-pytorch's models",
+        "pip install segmentation-models-pytorch",
+    ),
     Package("tensorrt", ("tensorrt",), "nothing yet: there is no TensorRT runtime so far", "NVIDIA's packages"),
     Package("open3d", ("open3d",), "nothing yet: 3D filtering and viewing will use it", "pip install open3d"),
     Package("ray", ("ray",), "nothing yet: many bags at once will use it", "pip install ray"),
@@ -367,6 +375,9 @@ def weights() -> Iterator[Finding]:
     for name in resources.names("models"):
         try:
             manifest = Manifest.load(name)
+            if not manifest.weights.file:
+                yield Finding(Level.GOOD, f"model {name}", files.whereabouts(manifest))
+                continue
             path = files.find(manifest)
             if path is None:
                 from_where = manifest.weights.url or manifest.source

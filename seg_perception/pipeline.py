@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from seg_perception.cascade import Cascade
-from seg_perception.config import PipelineConfig
+from seg_perception.config import ModelsConfig, PipelineConfig
 from seg_perception.errors import ConfigError, InputError
 from seg_perception.fusion import fuse
 from seg_perception.labels import LabelSpace
@@ -73,17 +73,8 @@ class Networks:
         models = config.models
         if Manifest.load(models.semantic).task == "panoptic":
             return Unified.load(config, labels)
-        semantic = load_semantic(
-            models.semantic, labels, runtime=models.runtime, precision=models.precision, threads=models.threads
-        )
-        if not models.instance:
-            return cls(semantic, None)
-        return cls(
-            semantic,
-            load_instance(
-                models.instance, labels, runtime=models.runtime, precision=models.precision, threads=models.threads
-            ),
-        )
+        semantic = load_semantic(models.semantic, labels, **_how(models))
+        return cls(semantic, load_instance(models.instance, labels, **_how(models)) if models.instance else None)
 
     @property
     def loaded(self) -> tuple[SemanticNetwork | InstanceNetwork, ...]:
@@ -116,11 +107,7 @@ class Unified:
             raise ConfigError(
                 f"cascade: every is {config.cascade.every}, but {both}, and sees every frame: set it to 1"
             )
-        return cls(
-            load_panoptic(
-                models.semantic, labels, runtime=models.runtime, precision=models.precision, threads=models.threads
-            )
-        )
+        return cls(load_panoptic(models.semantic, labels, **_how(models)))
 
     @property
     def loaded(self) -> tuple[PanopticNetwork, ...]:
@@ -130,6 +117,16 @@ class Unified:
     def look(self, image: UInt8Array, due: Callable[[], bool], times: StageTimes) -> tuple[SemanticMap, Instances]:
         """See :class:`Looks`; the cascade has no say."""
         return self.panoptic(image, times)
+
+
+def _how(models: ModelsConfig) -> dict[str, Any]:
+    """What all networks are loaded with."""
+    return {
+        "runtime": models.runtime,
+        "precision": models.precision,
+        "threads": models.threads,
+        "device": models.device,
+    }
 
 
 class Pipeline:

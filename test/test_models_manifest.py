@@ -43,7 +43,7 @@ def parse(**changes: Any) -> Manifest:
 def test_shipped_manifests_load_and_speak_the_default_space(name: str) -> None:
     manifest, navigation = Manifest.load(name), LabelSpace.load("navigation")
     assert manifest.name == name
-    assert manifest.weights.sha256
+    assert manifest.weights.sha256 or manifest.network
     assert manifest.licence
     table = manifest.table(navigation)
     silent = {manifest.channels()[c] for c in manifest.kept() if table[c] == 255}

@@ -36,6 +36,12 @@ DISTRIBUTIONS = {
     "mcap": "mcap",
     "tqdm": "tqdm",
     "pycocotools": "pycocotools",
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "transformers": "transformers",
+    "safetensors": "safetensors",
+    "segmentation_models_pytorch": "segmentation-models-pytorch",
+    "onnx": "onnx",
 }
 
 

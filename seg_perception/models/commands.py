@@ -51,8 +51,6 @@ def list_models() -> str:
     rows = [("name", "task", "input", "classes", "runtime", "licence", "weights")]
     for name in resources.names("models"):
         manifest = Manifest.load(name)
-        found = weights.find(manifest)
-        place = str(found) if found else "to be downloaded" if manifest.weights.url else "missing"
         height, width = manifest.input.size
         rows.append(
             (
@@ -62,7 +60,7 @@ def list_models() -> str:
                 f"{len(manifest.kept()) - len(manifest.void)} of {manifest.labels}",
                 manifest.runtime,
                 manifest.licence or "not stated",
-                place,
+                weights.whereabouts(manifest),
             )
         )
     return _table(rows)
@@ -74,13 +72,13 @@ def info(name_or_path: str | Path, target: str = "navigation") -> str:
     Raises :class:`ConfigError` for a manifest that cannot be used.
     """
     manifest, labels = Manifest.load(name_or_path), LabelSpace.load(target)
-    spec, file = manifest.input, manifest.weights
-    found = weights.find(manifest)
+    spec, file, network = manifest.input, manifest.weights, manifest.network
     tiles = f", tiles of {list(spec.tiles.size)} px, overlap {spec.tiles.overlap:g}" if spec.resize == "tiles" else ""
     facts = [
         ("name", manifest.name),
         ("task", f"{manifest.task}, decoder {manifest.decoder}, runtime {manifest.runtime}"),
-        ("weights", f"{file.file}: {found or 'not on this machine'}"),
+        ("network", f"{network.library}: {network.name}" if network else "in the file with the weights"),
+        ("weights", weights.whereabouts(manifest)),
         ("sha256", file.sha256 or "none: the file is not checked"),
         ("url", file.url or "none"),
         ("looked for in", ", ".join(str(f) for f in weights.folders(manifest))),
@@ -104,10 +102,13 @@ def check(name_or_path: str | Path) -> tuple[str, bool]:
     not what it says.
     """
     manifest = Manifest.load(name_or_path)
-    path = weights.obtain(manifest)
-    checked = "sha256 as the manifest says" if manifest.weights.sha256 else "the manifest has no sha256 to check"
-    rows, works = [("weights", f"{path}: {checked}")], False
-    for runtime in backends.RUNTIMES:
+    if manifest.weights.file:
+        checked = "sha256 as the manifest says" if manifest.weights.sha256 else "the manifest has no sha256 to check"
+        rows = [("weights", f"{weights.obtain(manifest)}: {checked}")]
+    else:
+        rows = [("weights", weights.whereabouts(manifest))]
+    works = False
+    for runtime in backends.able(manifest):
         try:
             text, fits = _try(manifest, runtime), True
         except SegPerceptionError as error:
@@ -119,7 +120,7 @@ def check(name_or_path: str | Path) -> tuple[str, bool]:
 
 
 def _try(manifest: Manifest, runtime: str) -> str:
-    engine = Engine(manifest, runtime=runtime, precision="f32", threads=0)
+    engine = Engine(manifest, runtime=runtime, precision="f32", threads=0, device="cpu")
     tile = manifest.input.tiles.size if manifest.input.resize == "tiles" else manifest.input.size
     image = np.random.default_rng(0).integers(0, 256, (*tile, 3), np.uint8)
     seconds = []

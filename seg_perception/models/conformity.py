@@ -64,6 +64,16 @@ def _yolo(manifest: Manifest, outputs: list[TensorInfo]) -> list[str]:
     return wrong + _classes(anchors, values - 4 - coefficients, len(manifest.channels()))
 
 
+def _rcnn(manifest: Manifest, outputs: list[TensorInfo]) -> list[str]:
+    if [len(o.shape) for o in outputs] != [3, 2, 2, 4]:
+        found = ", ".join(f"{o.name} {_text(o.shape)}" for o in outputs)
+        return [
+            "decoder rcnn reads boxes (batch x things x 4), scores and labels (batch x things) and masks (batch x "
+            f"things x height x width), found {found}; name them in this order under 'outputs:'"
+        ]
+    return [sentence for tensor in outputs for sentence in _dtype(tensor)]
+
+
 def _queries(manifest: Manifest, outputs: list[TensorInfo]) -> list[str]:
     if [len(o.shape) for o in outputs] != [3, 4]:
         found = ", ".join(f"{o.name} {_text(o.shape)}" for o in outputs)
@@ -102,5 +112,6 @@ def _text(shape: tuple[int | None, ...]) -> str:
 _OUTPUTS: dict[str, Callable[[Manifest, list[TensorInfo]], list[str]]] = {
     "dense_logits": _dense_logits,
     "yolo": _yolo,
+    "rcnn": _rcnn,
     "queries": _queries,
 }

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,18 +19,37 @@ from seg_perception.types import UNLABELLED, Float32Array, UInt8Array
 DECODERS = {
     "dense_logits": ("semantic",),
     "yolo": ("instance",),
+    "rcnn": ("instance",),
     "queries": ("panoptic", "semantic", "instance"),
 }
 """Which tasks each decoder serves."""
 
+RANDOM = "random"
+"""What ``network: pretrained:`` says for weights that nobody trained: the same numbers at every load."""
+
 
 @dataclass(frozen=True)
 class Weights:
-    """The file with the network's graph and numbers; see :mod:`seg_perception.models.weights` for where it is found."""
+    """The file with the network's numbers, and with its graph unless ``network:`` builds that; see
+    :mod:`seg_perception.models.weights` for where it is found.
+    """
 
-    file: str = option(help="file name, or a path (absolute, or relative to the manifest's folder)")
+    file: str = option("", "file name, or a path (absolute, or relative to the manifest's folder)")
     sha256: str = option("", "checksum of the file; needed for a download")
     url: str = option("", "where to download the file from when it is nowhere on this machine")
+
+
+@dataclass(frozen=True)
+class Network:
+    """What builds the network where there is no file with its graph; see :mod:`seg_perception.models.families`."""
+
+    library: Literal["torchvision", "transformers", "smp"] = option(help="the Python library that has the network")
+    name: str = option(help="what the library calls it: a model of torchvision, a class of the others")
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """What the library's function or class is given besides the number of classes."""
+    pretrained: str = option(
+        "", "where the library gets the weights: an enum of torchvision's, an id or folder for from_pretrained, random"
+    )
 
 
 @dataclass(frozen=True)
@@ -62,15 +81,16 @@ class Input:
 class Manifest:
     """One model; make one with :meth:`load` or :meth:`parse`."""
 
-    weights: Weights
     input: Input
     name: str = option(help="what the model is called in configurations and reports")
     task: Literal["semantic", "instance", "panoptic"] = option(
         help="what the network tells: a class per pixel, things one by one, or both in one pass"
     )
-    decoder: Literal["dense_logits", "yolo", "queries"] = option(help="how its outputs are read")
-    runtime: Literal["onnxruntime", "openvino"] = option(help="what runs it when the configuration says auto")
+    decoder: Literal["dense_logits", "yolo", "rcnn", "queries"] = option(help="how its outputs are read")
+    runtime: Literal["onnxruntime", "openvino", "torch"] = option(help="what runs it when the configuration says auto")
     labels: str = option(help="label space of its classes (a shipped name, or a path)")
+    weights: Weights = field(default_factory=Weights)
+    network: Network | None = None
     outputs: tuple[str, ...] = option((), "names of the outputs the decoder reads, in its order; empty: the graph's")
     classes: tuple[str, ...] = option((), "names in channel order; empty: every class of the label space, by id")
     void: tuple[str, ...] = option((), "classes that mean 'nothing known': they compete, and become unlabelled")
@@ -108,6 +128,7 @@ class Manifest:
             raise ConfigError(
                 f"{where}: decoder '{self.decoder}' serves task {' or '.join(map(repr, served))}, not '{self.task}'"
             )
+        self._check_source(where)
         if min(self.input.size) < 1:
             raise ConfigError(f"{where}: input: size {list(self.input.size)} must be two positive numbers")
         if self.input.resize == "tiles" and min(self.input.tiles.size) < 1:
@@ -135,6 +156,25 @@ class Manifest:
             if missing:
                 raise ConfigError(f"{where}: {key}: '{missing[0]}' is not one of the model's {len(names)} classes")
         self.table(self.space(), where)
+
+    def _check_source(self, where: str) -> None:
+        """Where graph and numbers come from: a file with both, or a library and one place that has the numbers."""
+        if (self.runtime == "torch") != (self.network is not None):
+            raise ConfigError(
+                f"{where}: runtime 'torch' and the section 'network:' (which library builds the network) need each "
+                "other; a file with a graph (ONNX) is for onnxruntime or openvino"
+            )
+        if self.network is None:
+            if not self.weights.file:
+                raise ConfigError(f"{where}: weights: the key 'file' is missing")
+            return
+        if bool(self.weights.file) == bool(self.network.pretrained):
+            raise ConfigError(
+                f"{where}: the weights come from one place: either 'weights: file:' (a state dict) or 'network: "
+                f"pretrained:', which may be '{RANDOM}'"
+            )
+        if self.input.reshape:
+            raise ConfigError(f"{where}: input: 'reshape' is for graphs of a fixed size; a 'network:' has none")
 
     def space(self) -> LabelSpace:
         """The label space of the model's own classes."""

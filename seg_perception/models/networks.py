@@ -13,10 +13,10 @@ import numpy as np
 
 from seg_perception.errors import InputError, ModelError
 from seg_perception.labels import LabelSpace
-from seg_perception.models import backends, weights
+from seg_perception.models import backends
 from seg_perception.models.backends import Backend, resolved_threads
 from seg_perception.models.conformity import mismatches
-from seg_perception.models.decoders import dense_logits, queries, yolo
+from seg_perception.models.decoders import dense_logits, queries, rcnn, yolo
 from seg_perception.models.geometry import View, views
 from seg_perception.models.manifest import Manifest
 from seg_perception.models.merging import merge
@@ -28,18 +28,14 @@ from seg_perception.types import Float32Array, Instances, SemanticMap, UInt8Arra
 class Engine:
     """A loaded network that is shown an image view by view; one image at a time, whichever thread asks."""
 
-    def __init__(self, manifest: Manifest, *, runtime: str, precision: str, threads: int) -> None:
+    def __init__(self, manifest: Manifest, *, runtime: str, precision: str, threads: int, device: str) -> None:
         self.manifest = manifest
-        self.runtime = backends.chosen(runtime, manifest.runtime)
+        self.runtime = backends.chosen(runtime, manifest)
         self.precision = precision
         self.threads = resolved_threads(threads)
-        path = weights.obtain(manifest)
+        self.device = device
         self.backend: Backend = backends.load(
-            self.runtime,
-            path,
-            precision=precision,
-            threads=self.threads,
-            reshape=(1, *manifest.input_shape) if manifest.input.reshape else None,
+            self.runtime, manifest, precision=precision, threads=self.threads, device=device
         )
         wrong = mismatches(manifest, self.backend)
         if wrong:
@@ -71,13 +67,16 @@ class Engine:
                 yield view, [output[i] for output in outputs]
 
     def describe(self) -> dict[str, str | int]:
-        """What a result depends on: model, checksum, runtime and its version, precision, threads."""
+        """What a result depends on: model, weights, runtime and its version, precision, device, threads."""
+        network = self.manifest.network
         return {
             "model": self.manifest.name,
             "sha256": self.manifest.weights.sha256,
+            "pretrained": network.pretrained if network else "",
             "runtime": self.runtime,
             "runtime_version": self.backend.version,
             "precision": self.precision,
+            "device": self.device,
             "threads": self.threads,
         }
 
@@ -95,7 +94,7 @@ class _Network:
         return self._engine.manifest
 
     def describe(self) -> dict[str, str | int]:
-        """What a result depends on: model, checksum, runtime and its version, precision, threads."""
+        """What a result depends on: model, weights, runtime and its version, precision, device, threads."""
         return self._engine.describe()
 
     def warm(self, height: int, width: int) -> None:
@@ -156,11 +155,14 @@ class InstanceNetwork(_Network):
     def _decode(self, outputs: list[Float32Array], view: View) -> Instances:
         manifest, size = self.manifest, self.manifest.input.size
         if manifest.decoder == "queries":
-            class_logits, masks = outputs
+            class_logits, mask_logits = outputs
             classes = queries.class_probabilities(class_logits)
             return queries.instances(
-                classes, masks, view, size, self._table, score=manifest.score, grid=manifest.mask_grid
+                classes, mask_logits, view, size, self._table, score=manifest.score, grid=manifest.mask_grid
             )
+        if manifest.decoder == "rcnn":
+            boxes, scores, labels, masks = outputs
+            return rcnn.decode(boxes, scores, labels, masks, view, self._table, score=manifest.score)
         anchors, prototypes = outputs
         return yolo.decode(
             anchors, prototypes, view, size, self._kept, self._table, score=manifest.score, iou=manifest.iou
@@ -213,13 +215,15 @@ def load_semantic(
     runtime: str = "auto",
     precision: str = "f32",
     threads: int = 0,
+    device: str = "cpu",
 ) -> SemanticNetwork:
     """Load the semantic network of that manifest, speaking the label space ``labels``.
 
-    ``runtime`` ``auto`` takes the manifest's; ``threads`` 0 is one per core. Raises :class:`ConfigError` for a manifest
-    that cannot be used, :class:`ModelError` for weights that are missing or not what it says.
+    ``runtime`` ``auto`` takes the manifest's; ``threads`` 0 is one per core; ``device`` ``cuda`` is for torch. Raises
+    :class:`ConfigError` for a manifest that cannot be used, :class:`ModelError` for weights that are missing or not
+    what it says.
     """
-    engine = _engine(manifest_name_or_path, "semantic", labels, runtime, precision, threads)
+    engine = _engine(manifest_name_or_path, "semantic", labels, runtime, precision, threads, device)
     return SemanticNetwork(engine, labels)
 
 
@@ -230,9 +234,10 @@ def load_instance(
     runtime: str = "auto",
     precision: str = "f32",
     threads: int = 0,
+    device: str = "cpu",
 ) -> InstanceNetwork:
     """Load the instance network of that manifest; see :func:`load_semantic`."""
-    engine = _engine(manifest_name_or_path, "instance", labels, runtime, precision, threads)
+    engine = _engine(manifest_name_or_path, "instance", labels, runtime, precision, threads, device)
     return InstanceNetwork(engine, labels)
 
 
@@ -243,14 +248,15 @@ def load_panoptic(
     runtime: str = "auto",
     precision: str = "f32",
     threads: int = 0,
+    device: str = "cpu",
 ) -> PanopticNetwork:
     """Load the panoptic network of that manifest; see :func:`load_semantic`."""
-    engine = _engine(manifest_name_or_path, "panoptic", labels, runtime, precision, threads)
+    engine = _engine(manifest_name_or_path, "panoptic", labels, runtime, precision, threads, device)
     return PanopticNetwork(engine, labels)
 
 
 def _engine(
-    name_or_path: str | Path, task: str, labels: LabelSpace, runtime: str, precision: str, threads: int
+    name_or_path: str | Path, task: str, labels: LabelSpace, runtime: str, precision: str, threads: int, device: str
 ) -> Engine:
     manifest = Manifest.load(name_or_path)
     if manifest.task != task:
@@ -259,4 +265,4 @@ def _engine(
             f"the {task} network"
         )
     manifest.table(labels)  # before the weights are loaded: a class without a home is found at once
-    return Engine(manifest, runtime=runtime, precision=precision, threads=threads)
+    return Engine(manifest, runtime=runtime, precision=precision, threads=threads, device=device)

@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 from seg_perception.errors import ModelError
-from seg_perception.models.manifest import Manifest
+from seg_perception.models.manifest import RANDOM, Manifest
 
 VARIABLE = "SEG_PERCEPTION_WEIGHTS"
 """Environment variable: folders with weights, separated like ``PATH``."""
@@ -39,6 +39,15 @@ def find(manifest: Manifest) -> Path | None:
     return next((f / given for f in folders(manifest) if (f / given).is_file()), None)  # an absolute path stays itself
 
 
+def whereabouts(manifest: Manifest) -> str:
+    """In a few words: the file as it lies on this machine, or why it does not."""
+    if manifest.network is not None and manifest.network.pretrained == RANDOM:
+        return "none: random numbers"
+    if manifest.network is not None and manifest.network.pretrained:
+        return f"{manifest.network.pretrained}, which {manifest.network.library} fetches and keeps"
+    return str(find(manifest) or ("to be downloaded" if manifest.weights.url else "missing"))
+
+
 def obtain(manifest: Manifest) -> Path:
     """The checked file, downloaded first if need be.
 
@@ -57,7 +66,7 @@ def verify(manifest: Manifest, path: Path) -> None:
     if not expected:
         return
     try:
-        found = _sha256(path)
+        found = checksum(path)
     except OSError as error:
         raise ModelError(f"model '{manifest.name}': weights {path} cannot be read: {error.strerror}") from error
     if found != expected:
@@ -67,7 +76,8 @@ def verify(manifest: Manifest, path: Path) -> None:
         )
 
 
-def _sha256(path: Path) -> str:
+def checksum(path: Path) -> str:
+    """The file's sha256 in hex digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):

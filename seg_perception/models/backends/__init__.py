@@ -6,18 +6,21 @@ import os
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import cast
 
 from seg_perception.errors import ConfigError
 from seg_perception.models.backends.base import Backend, TensorInfo
+from seg_perception.models.manifest import Manifest
 
-__all__ = ["RUNTIMES", "Backend", "TensorInfo", "chosen", "load", "resolved_threads"]
+__all__ = ["GRAPH_RUNTIMES", "RUNTIMES", "Backend", "TensorInfo", "able", "chosen", "load", "resolved_threads"]
 
-RUNTIMES = {"onnxruntime": "onnx", "openvino": "openvino"}
+GRAPH_RUNTIMES = ("onnxruntime", "openvino")
+"""Those that execute a file with a graph; torch executes what a library builds."""
+
+RUNTIMES = {"onnxruntime": "onnx", "openvino": "openvino", "torch": "torch"}
 """Runtime name -> the pip extra of this package that installs it."""
 
-_PLANNED = ("torch", "tensorrt")
+_PLANNED = ("tensorrt",)
 
 
 def resolved_threads(threads: int) -> int:
@@ -31,26 +34,40 @@ def resolved_threads(threads: int) -> int:
     return os.cpu_count() or 1
 
 
-def chosen(wanted: str, preferred: str) -> str:
-    """The runtime that ``wanted`` means: itself, or for ``auto`` the ``preferred`` one, or another that is installed
-    where that one is not.
+def able(manifest: Manifest) -> tuple[str, ...]:
+    """The runtimes that can execute such a network, installed or not, the manifest's own first."""
+    if manifest.network is not None:
+        return ("torch",)
+    return (manifest.runtime, *(r for r in GRAPH_RUNTIMES if r != manifest.runtime))
+
+
+def chosen(wanted: str, manifest: Manifest) -> str:
+    """The runtime that ``wanted`` means: itself, or for ``auto`` the manifest's own, or another able one that is
+    installed where that one is not.
     """
     if wanted != "auto":
         return wanted
-    return next((r for r in (preferred, *RUNTIMES) if find_spec(r) is not None), preferred)
+    return next((r for r in able(manifest) if find_spec(r) is not None), manifest.runtime)
 
 
-def load(runtime: str, path: Path, *, precision: str, threads: int, reshape: tuple[int, ...] | None = None) -> Backend:
-    """Load the graph in ``path`` into ``runtime``; ``reshape`` is the shape to give to its input, if not its own.
+def load(runtime: str, manifest: Manifest, *, precision: str, threads: int, device: str) -> Backend:
+    """Load the network of ``manifest`` into ``runtime``, on ``device`` (``cpu`` or ``cuda``).
 
-    Raises :class:`ConfigError` for an unknown runtime, one that is not installed, or a precision or reshaping it
-    does not have;
-    :class:`ModelError` for a file it cannot load.
+    Raises :class:`ConfigError` for an unknown runtime, one that is not installed or does not run such a network, or a
+    precision, device or reshaping it does not have; :class:`ModelError` for weights that are missing, not what the
+    manifest says, or that it cannot load.
     """
     if runtime in _PLANNED:
         raise ConfigError(f"runtime '{runtime}' is not available in this version; use {' or '.join(RUNTIMES)}")
     if runtime not in RUNTIMES:
         raise ConfigError(f"there is no runtime '{runtime}'; expected {' or '.join(RUNTIMES)}")
+    if runtime in GRAPH_RUNTIMES and manifest.network is not None:
+        raise ConfigError(
+            f"model '{manifest.name}' is built by {manifest.network.library} and runs in torch; for {runtime} write it "
+            f"to a file: seg_perception models export {manifest.name} {manifest.name}.onnx"
+        )
+    if runtime in GRAPH_RUNTIMES and device != "cpu":
+        raise ConfigError(f"runtime '{runtime}' computes on the CPU here; device '{device}' needs runtime 'torch'")
     try:
         module = import_module(f"seg_perception.models.backends.{runtime}_backend")
     except ImportError as error:
@@ -59,4 +76,4 @@ def load(runtime: str, path: Path, *, precision: str, threads: int, reshape: tup
             "or choose another runtime"
         ) from error
     make = cast("Callable[..., Backend]", module.load)
-    return make(path, precision=precision, threads=resolved_threads(threads), reshape=reshape)
+    return make(manifest, precision=precision, threads=resolved_threads(threads), device=device)

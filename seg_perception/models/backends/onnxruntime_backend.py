@@ -9,19 +9,23 @@ from typing import Any
 import onnxruntime  # type: ignore[import-untyped, unused-ignore]
 
 from seg_perception.errors import ConfigError, ModelError
+from seg_perception.models import weights
 from seg_perception.models.backends.base import Backend, TensorInfo
+from seg_perception.models.manifest import Manifest
 from seg_perception.types import Float32Array
 
 
-def load(path: Path, *, precision: str, threads: int, reshape: tuple[int, ...] | None) -> Backend:
+def load(manifest: Manifest, *, precision: str, threads: int, device: str) -> Backend:
     """Load an ONNX file; see :func:`seg_perception.models.backends.load`."""
     if precision != "f32":
         raise ConfigError(
             f"runtime 'onnxruntime' computes in f32 as the graph says; precision '{precision}' needs openvino"
         )
-    if reshape is not None:
-        raise ConfigError(f"runtime 'onnxruntime' takes {path.name} as it is; 'input: reshape: true' needs openvino")
-    return OnnxRuntimeBackend(path, threads)
+    if manifest.input.reshape:
+        raise ConfigError(
+            f"runtime 'onnxruntime' takes {manifest.weights.file} as it is; 'input: reshape: true' needs openvino"
+        )
+    return OnnxRuntimeBackend(weights.obtain(manifest), threads)
 
 
 class OnnxRuntimeBackend:

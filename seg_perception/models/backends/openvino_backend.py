@@ -10,7 +10,9 @@ from typing import Any
 import openvino  # type: ignore[import-untyped, unused-ignore]
 
 from seg_perception.errors import ConfigError, ModelError
+from seg_perception.models import weights
 from seg_perception.models.backends.base import Backend, TensorInfo
+from seg_perception.models.manifest import Manifest
 from seg_perception.types import Float32Array
 
 _CAPABILITY = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
@@ -24,14 +26,15 @@ def _core() -> openvino.Core:
     return openvino.Core()
 
 
-def load(path: Path, *, precision: str, threads: int, reshape: tuple[int, ...] | None) -> Backend:
+def load(manifest: Manifest, *, precision: str, threads: int, device: str) -> Backend:
     """Load an ONNX or OpenVINO IR file; see :func:`seg_perception.models.backends.load`."""
     core = _core()
     available = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if _CAPABILITY.get(precision) not in available:
         has = [name for name, capability in _CAPABILITY.items() if capability in available]
         raise ConfigError(f"openvino on this CPU has no precision '{precision}'; it has {', '.join(has)}")
-    return OpenVinoBackend(core, path, precision, threads, reshape)
+    reshape = (1, *manifest.input_shape) if manifest.input.reshape else None
+    return OpenVinoBackend(core, weights.obtain(manifest), precision, threads, reshape)
 
 
 class OpenVinoBackend:

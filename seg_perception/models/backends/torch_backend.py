@@ -1,0 +1,63 @@
+"""PyTorch, on the CPU or on a GPU: for networks that a library builds (``network:`` in the manifest)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from seg_perception.errors import ConfigError, ModelError
+from seg_perception.models import families, weights
+from seg_perception.models.backends.base import Backend, TensorInfo
+from seg_perception.models.families.base import NamedOutputs, first_line
+from seg_perception.models.manifest import Manifest
+from seg_perception.types import Float32Array
+
+_DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
+
+
+def load(manifest: Manifest, *, precision: str, threads: int, device: str) -> Backend:
+    """Build the network of ``manifest``; see :func:`seg_perception.models.backends.load`."""
+    if device != "cpu" and not torch.cuda.is_available():
+        raise ConfigError(f"device '{device}': torch {torch.__version__} finds no CUDA device here; use device 'cpu'")
+    if device == "cpu" and precision == "f16":
+        raise ConfigError("torch has no precision 'f16' worth having on a CPU; it has f32, bf16 (f16 on device 'cuda')")
+    path = weights.obtain(manifest) if manifest.weights.file else None
+    network = families.build(manifest, path)
+    return TorchBackend(manifest, network, _DTYPES[precision], threads, torch.device(device))
+
+
+class TorchBackend:
+    """A network in inference mode, its convolutions in channels-last order; its outputs are fresh arrays."""
+
+    def __init__(
+        self, manifest: Manifest, network: NamedOutputs, dtype: torch.dtype, threads: int, device: torch.device
+    ) -> None:
+        self._threads, self._device, self._dtype = threads, device, dtype
+        self._network = network.requires_grad_(False).to(device=device, memory_format=torch.channels_last)
+        if dtype != torch.float32:
+            network.lower(dtype)
+        self.version = str(torch.__version__)
+        shape = manifest.input_shape
+        self.inputs: tuple[TensorInfo, ...] = (TensorInfo(manifest.input.name, (None, *shape), "float32"),)
+        try:
+            outputs = self._forward(torch.zeros((1, *shape)))
+        except (RuntimeError, ValueError, NotImplementedError, torch.OutOfMemoryError) as error:
+            raise ModelError(
+                f"model '{manifest.name}': the network cannot take an input of {' x '.join(map(str, shape))} "
+                f"({dtype} on {device}): {first_line(error)}"
+            ) from error
+        self.outputs = tuple(TensorInfo(n, (None, *t.shape[1:]), "float32") for n, t in outputs.items())
+
+    def run(self, batch: Float32Array, outputs: Sequence[str]) -> list[Float32Array]:
+        """See :class:`Backend`."""
+        found = self._forward(torch.from_numpy(batch))
+        # Decoders read class after class, so channels-last goes no further; on the device that is cheap.
+        return [found[name].float().contiguous().cpu().numpy() for name in outputs]
+
+    def _forward(self, batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        if torch.get_num_threads() != self._threads:  # the number is the calling thread's, not the process's
+            torch.set_num_threads(self._threads)
+        with torch.inference_mode():
+            images = batch.to(device=self._device, dtype=self._dtype, memory_format=torch.channels_last)
+            return dict(zip(self._network.names, self._network(images), strict=True))

@@ -1,0 +1,157 @@
+"""A network from a library to an ONNX file with a manifest beside it, checked output against output."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+import yaml
+
+from seg_perception.errors import ConfigError, ModelError
+from seg_perception.models import families, weights
+from seg_perception.models.backends import onnxruntime_backend
+from seg_perception.models.families.base import NamedOutputs, first_line
+from seg_perception.models.manifest import Manifest
+from seg_perception.types import Float32Array
+
+_OPSET, _IR = 18, 9  # what onnxruntime 1.17 reads, the oldest that is supported
+_INSIDE = 1e-3  # of an output's largest number: what rounding may change
+_PART = 0.99  # of an output's numbers that must be inside: of things with equal scores either may come first
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: the ``graph`` and its ``manifest``; by output, by how much it ``differs`` at most from torch's,
+    as part of its largest number; and whether the graph takes ``any_batch``.
+    """
+
+    graph: Path
+    manifest: Path
+    differs: Mapping[str, float]
+    any_batch: bool
+
+
+def export(manifest: Manifest, graph: Path) -> Exported:
+    """Write the network of ``manifest`` to the ONNX file ``graph``, and the manifest that runs it beside it.
+
+    Raises :class:`ConfigError` for a manifest without ``network:`` or a file that exists, :class:`ModelError` for a
+    network that cannot be written or computes something else once it is.
+    """
+    beside = graph.with_suffix(".yaml")
+    if graph.suffix != ".onnx":
+        raise ConfigError(f"{graph} cannot be written: expected a name that ends in .onnx")
+    for path in (graph, beside):
+        if path.exists():
+            raise ConfigError(f"{path} exists and is not overwritten; choose another name or delete it")
+    if manifest.network is None:
+        raise ConfigError(f"model '{manifest.name}' is a file with a graph already: {manifest.weights.file}")
+    network = families.build(manifest, weights.obtain(manifest) if manifest.weights.file else None)
+    network.requires_grad_(False)
+    try:
+        _write(network, manifest, graph)
+        differs = _compare(network, manifest, graph)
+    except ModelError:
+        graph.unlink(missing_ok=True)
+        raise
+    beside.write_text(yaml.safe_dump(_for_graph(manifest, network, graph), sort_keys=False), encoding="utf-8")
+    return Exported(graph, beside, differs, network.any_batch)
+
+
+def _write(network: NamedOutputs, manifest: Manifest, graph: Path) -> None:
+    images = torch.zeros((2 if network.any_batch else 1, *manifest.input_shape))
+    how: dict[str, Any] = {"dynamo": False, "opset_version": 17}  # a trace: it follows one image through torchvision
+    if network.any_batch:
+        shapes = ({0: torch.export.Dim("batch")},)
+        how = {"dynamo": True, "opset_version": _OPSET, "dynamic_shapes": shapes, "external_data": False}
+    try:
+        with _quiet():
+            torch.onnx.export(
+                network,
+                (images,),
+                str(graph),
+                input_names=[manifest.input.name],
+                output_names=list(network.names),
+                verbose=False,
+                **how,
+            )
+            model = onnx.load(str(graph))
+            model.ir_version = min(model.ir_version, _IR)
+            onnx.save(model, str(graph))
+    except Exception as error:  # the exporter raises what it likes
+        raise ModelError(
+            f"model '{manifest.name}' cannot be written as ONNX by torch {torch.__version__}: {first_line(error)}"
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter tells of every step; what matters is raised."""
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _compare(network: NamedOutputs, manifest: Manifest, graph: Path) -> dict[str, float]:
+    """The largest difference of each output between torch and onnxruntime, for one image and for a batch of three."""
+    session = onnxruntime_backend.OnnxRuntimeBackend(graph, threads=1)
+    differs = dict.fromkeys(network.names, 0.0)
+    for count in (1, 3) if network.any_batch else (1,):
+        images = _noise(manifest, count)
+        with torch.inference_mode():
+            expected = network(torch.from_numpy(images))
+        for name, wanted, found in zip(network.names, expected, session.run(images, network.names), strict=True):
+            off = np.abs(found - wanted.numpy()) / max(float(wanted.abs().max()), 1e-6)
+            if off.shape != tuple(wanted.shape) or (off <= _INSIDE).mean() < _PART:
+                raise ModelError(
+                    f"model '{manifest.name}' as ONNX computes another '{name}': {(off > _INSIDE).mean():.1%} of its "
+                    f"numbers differ from torch's by more than {_INSIDE:g} of the largest"
+                )
+            differs[name] = max(differs[name], float(off.max()))
+    return differs
+
+
+def _noise(manifest: Manifest, count: int) -> Float32Array:
+    """Prepared images of blobs ``(count, 3, H, W)``."""
+    coarse = np.random.default_rng(0).integers(0, 256, (count, 3, *(-(-n // 16) for n in manifest.input.size)))
+    pixels = coarse.repeat(16, axis=2).repeat(16, axis=3)[..., : manifest.input.size[0], : manifest.input.size[1]]
+    tables = manifest.normalisation()
+    return np.stack([tables[c][pixels[:, c]] for c in range(3)], axis=1)
+
+
+def _for_graph(manifest: Manifest, network: NamedOutputs, graph: Path) -> dict[str, Any]:
+    """What the file of the manifest that runs ``graph`` says; what is as by default is left out."""
+    beside = manifest.folder / manifest.labels
+    changed = {
+        "runtime": "openvino",
+        "weights": {"file": graph.name, "sha256": weights.checksum(graph)},
+        "outputs": list(network.names),
+        "labels": str(beside.resolve()) if beside.is_file() else manifest.labels,
+    }
+    return {**_stated(manifest, leave_out=("network", "weights")), **changed}
+
+
+def _stated(part: Any, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The fields of a data class that are not as by default, as YAML writes them."""
+    stated: dict[str, Any] = {}
+    for spec in dataclasses.fields(part):
+        value = getattr(part, spec.name)
+        made = spec.default_factory() if spec.default_factory is not dataclasses.MISSING else spec.default
+        if not spec.init or spec.name in leave_out or value == made:
+            continue
+        if dataclasses.is_dataclass(value):
+            value = _stated(value)
+        stated[spec.name] = list(value) if isinstance(value, tuple) else value
+    return stated
