@@ -1,4 +1,6 @@
-"""``seg_perception models list | info | check``: functions that return text, and the command that prints it."""
+"""``seg_perception models list | info | check | export | bench``: functions that return text, and the command that
+prints it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from time import perf_counter
 import numpy as np
 
 from seg_perception import resources
-from seg_perception.errors import SegPerceptionError
+from seg_perception.errors import ConfigError, SegPerceptionError
 from seg_perception.labels import LabelSpace
 from seg_perception.models import backends, weights
 from seg_perception.models.manifest import Manifest
@@ -23,7 +25,7 @@ _RUNS = 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of ``seg_perception models``."""
-    kinds = parser.add_subparsers(dest="kind", metavar="list | info | check", required=True)
+    kinds = parser.add_subparsers(dest="kind", metavar="list | info | check | export | bench", required=True)
     kinds.add_parser("list", help="every shipped model, and whether its weights are here")
     one = kinds.add_parser("info", help="one model in full, and the home of each of its classes")
     one.add_argument("--labels", default="navigation", help="the active label space (a shipped name or a path)")
@@ -31,6 +33,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds.add_parser("check", help="try one model in every runtime").add_argument(
         "model", help="a shipped name, or the path of a manifest"
     )
+    written = kinds.add_parser(
+        "export", help="write a network from a library to an ONNX file, and a manifest beside it"
+    )
+    written.add_argument("model", help="a shipped name, or the path of a manifest with 'network:'")
+    written.add_argument("graph", type=Path, metavar="OUT.onnx", help="the file to write")
+    _add_bench(kinds.add_parser("bench", help="what networks cost on this machine, in every runtime"))
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("models", nargs="+", metavar="model", help="shipped names, or paths of manifests")
+    parser.add_argument("--runtimes", nargs="+", choices=backends.RUNTIMES, default=list(backends.RUNTIMES))
+    parser.add_argument("--precisions", nargs="+", choices=("f32", "bf16", "f16"), default=["f32"])
+    parser.add_argument("--frames", type=int, default=20, help="to time; default 20")
+    parser.add_argument("--threads", type=int, default=0, help="of each network; default 0: one per core")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="what torch computes on")
+    parser.add_argument("--images", type=Path, help="a file or a folder to look at; default: an image of blobs at 720p")
+    parser.add_argument("--truth", type=Path, help="a file or a folder of PNGs with the class ids of these images")
+    parser.add_argument("--labels", default="", help="the label space of the truth; needed with --truth")
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument("--json", type=Path, help="write the numbers to this file")
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -40,8 +62,12 @@ def command(arguments: argparse.Namespace) -> int:
         text = list_models()
     elif arguments.kind == "info":
         text = info(arguments.model, arguments.labels)
-    else:
+    elif arguments.kind == "check":
         text, works = check(arguments.model)
+    elif arguments.kind == "export":
+        text = export(arguments.model, arguments.graph)
+    else:
+        text, works = bench(arguments)
     print(text)
     return 0 if works else 1
 
@@ -117,6 +143,48 @@ def check(name_or_path: str | Path) -> tuple[str, bool]:
         rows.append((f"{runtime}{' (its own)' if runtime == manifest.runtime else ''}", text))
     rows.append(("verdict", "works" if works else f"does not work in its own runtime, {manifest.runtime}"))
     return _table(rows), works
+
+
+def export(name_or_path: str | Path, graph: Path) -> str:
+    """Write a network from a library to the ONNX file ``graph``, and a manifest beside it; see
+    :func:`seg_perception.models.export.export`.
+    """
+    from seg_perception.models.export import export as write  # torch and onnx are needed for nothing else here
+
+    done = write(Manifest.load(name_or_path), graph)
+    differs = ", ".join(f"{name} {off:.1e}" for name, off in done.differs.items())
+    return _table(
+        [
+            ("graph", f"{done.graph}, {'any batch' if done.any_batch else 'one image at a time'}"),
+            ("manifest", str(done.manifest)),
+            ("differs from torch", f"{differs} of the output's largest number, at most"),
+        ]
+    )
+
+
+def bench(arguments: argparse.Namespace) -> tuple[str, bool]:
+    """The table of what networks cost here, and whether there is any row; see :mod:`seg_perception.bench`."""
+    from seg_perception import bench as costs
+
+    images, truths = costs.files(arguments.images, "--images"), costs.files(arguments.truth, "--truth")
+    if truths and (len(truths) != len(images) or not arguments.labels):
+        raise ConfigError(
+            f"--truth: {len(truths)} files for {len(images)} images; expected one for each, and --labels SPACE"
+        )
+    settings = costs.Settings(
+        tuple(arguments.runtimes),
+        tuple(arguments.precisions),
+        arguments.frames,
+        arguments.threads,
+        arguments.device,
+        images,
+        truths,
+        arguments.labels,
+    )
+    rows, notes = costs.bench(arguments.models, settings)
+    if arguments.json:
+        arguments.json.write_text(costs.as_json(rows, notes, settings) + "\n", encoding="utf-8")
+    return "\n\n".join(filter(None, (costs.table(rows, arguments.markdown), *notes))), bool(rows)
 
 
 def _try(manifest: Manifest, runtime: str) -> str:

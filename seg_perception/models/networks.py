@@ -31,7 +31,6 @@ class Engine:
     def __init__(self, manifest: Manifest, *, runtime: str, precision: str, threads: int, device: str) -> None:
         self.manifest = manifest
         self.runtime = backends.chosen(runtime, manifest)
-        self.precision = precision
         self.threads = resolved_threads(threads)
         self.device = device
         self.backend: Backend = backends.load(
@@ -75,7 +74,7 @@ class Engine:
             "pretrained": network.pretrained if network else "",
             "runtime": self.runtime,
             "runtime_version": self.backend.version,
-            "precision": self.precision,
+            "precision": self.backend.precision,
             "device": self.device,
             "threads": self.threads,
         }

@@ -27,6 +27,8 @@ class Backend(Protocol):
     outputs: tuple[TensorInfo, ...]
     version: str
     """The runtime's own version."""
+    precision: str
+    """What it really computes in: f32, bf16 or f16."""
 
     def run(self, batch: Float32Array, outputs: Sequence[str]) -> list[Float32Array]:
         """Run a contiguous NCHW batch through the network and return the named outputs, in that order.

@@ -47,6 +47,7 @@ class OnnxRuntimeBackend:
         self.inputs = tuple(_info(t) for t in self._session.get_inputs())
         self.outputs = tuple(_info(t) for t in self._session.get_outputs())
         self.version = str(onnxruntime.__version__)
+        self.precision = "f32"
 
     def run(self, batch: Float32Array, outputs: Sequence[str]) -> list[Float32Array]:
         """See :class:`Backend`."""

@@ -16,6 +16,7 @@ from seg_perception.models.manifest import Manifest
 from seg_perception.types import Float32Array
 
 _CAPABILITY = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
+_CALLED = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
 
 @cache
@@ -62,6 +63,8 @@ class OpenVinoBackend:
         self.inputs = tuple(_info(port) for port in compiled.inputs)
         self.outputs = tuple(_info(port) for port in compiled.outputs)
         self.version = str(openvino.__version__)
+        used = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()  # it may have had reasons of its own
+        self.precision = _CALLED.get(used, used)
 
     def run(self, batch: Float32Array, outputs: Sequence[str]) -> list[Float32Array]:
         """See :class:`Backend`."""

@@ -24,20 +24,22 @@ def load(manifest: Manifest, *, precision: str, threads: int, device: str) -> Ba
         raise ConfigError("torch has no precision 'f16' worth having on a CPU; it has f32, bf16 (f16 on device 'cuda')")
     path = weights.obtain(manifest) if manifest.weights.file else None
     network = families.build(manifest, path)
-    return TorchBackend(manifest, network, _DTYPES[precision], threads, torch.device(device))
+    return TorchBackend(manifest, network, precision, threads, torch.device(device))
 
 
 class TorchBackend:
     """A network in inference mode, its convolutions in channels-last order; its outputs are fresh arrays."""
 
     def __init__(
-        self, manifest: Manifest, network: NamedOutputs, dtype: torch.dtype, threads: int, device: torch.device
+        self, manifest: Manifest, network: NamedOutputs, precision: str, threads: int, device: torch.device
     ) -> None:
+        dtype = _DTYPES[precision]
         self._threads, self._device, self._dtype = threads, device, dtype
         self._network = network.requires_grad_(False).to(device=device, memory_format=torch.channels_last)
         if dtype != torch.float32:
             network.lower(dtype)
         self.version = str(torch.__version__)
+        self.precision = precision
         shape = manifest.input_shape
         self.inputs: tuple[TensorInfo, ...] = (TensorInfo(manifest.input.name, (None, *shape), "float32"),)
         try:
