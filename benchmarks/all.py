@@ -20,6 +20,7 @@ NEEDS = {
     "logits": (*TORCH, "onnxruntime"),
     "paste": TORCH,
     "merge": TORCH,
+    "queries": (*TORCH, "transformers"),
     "tracker": TRACKERS,
     "chain": (*TORCH, *TRACKERS),
     "image_fill": ROS,
