@@ -7,6 +7,7 @@ shift per axis.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from math import ceil
 
@@ -105,7 +106,7 @@ def _tile_axis(length: int, tile: int, overlap: float) -> list[tuple[int, int, i
     return [(s, s + tile, *own) for s, own in zip(starts, pairwise(seams), strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Axis:
     """Bilinear interpolation along one axis: output ``i`` is ``grid[low[i]] * (1 - weight[i]) + grid[high[i]] *
     weight[i]``.
@@ -170,6 +171,12 @@ def axis(span: Span, start: int, stop: int, input_size: int, grid_size: int) -> 
     weight = position - low.astype(np.float32)
     weight[low == high] = 0
     return Axis(grid_size, float(scale), float(position[0]), cell, low, high, weight)
+
+
+@lru_cache(maxsize=256)
+def lasting_axis(span: Span, start: int, stop: int, input_size: int, grid_size: int) -> Axis:
+    """:func:`axis`, remembered: a camera's views are the same in every frame."""
+    return axis(span, start, stop, input_size, grid_size)
 
 
 def bilinear(grid: Float32Array, rows: Axis, columns: Axis) -> Float32Array:

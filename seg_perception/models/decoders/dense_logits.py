@@ -12,11 +12,13 @@ bit a cell with one winner at its corners keeps it.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_perception.models.geometry import Axis, View, axis, bilinear
+from seg_perception.models.geometry import Axis, View, bilinear, lasting_axis
 from seg_perception.types import UNLABELLED, BoolArray, Float32Array, UInt8Array
 
 _TILE = 32768  # values that argmax compares at a time: 128 kB, a level-2 cache
@@ -49,8 +51,8 @@ def decode(
     between classes, where it is low. It is 1..255, and 0 exactly where the label is 255.
     """
     own_y, own_x = view.own
-    rows = axis(view.y, own_y.start, own_y.stop, input_size[0], logits.shape[1])
-    columns = axis(view.x, own_x.start, own_x.stop, input_size[1], logits.shape[2])
+    rows = lasting_axis(view.y, own_y.start, own_y.stop, input_size[0], logits.shape[1])
+    columns = lasting_axis(view.x, own_x.start, own_x.stop, input_size[1], logits.shape[2])
     found, sure = labels[view.own], confidence[view.own]
     found[:] = upsampled_argmax(logits, rows, columns, table)
     np.multiply(_confidence(logits, rows, columns), (found != UNLABELLED).view(np.uint8), out=sure)
@@ -77,9 +79,7 @@ def argmax(logits: Float32Array) -> UInt8Array:
     return labels
 
 
-def upsampled_argmax(
-    logits: Float32Array, rows: Axis, columns: Axis, table: UInt8Array = _CHANNELS
-) -> UInt8Array:
+def upsampled_argmax(logits: Float32Array, rows: Axis, columns: Axis, table: UInt8Array = _CHANNELS) -> UInt8Array:
     """``table[argmax(bilinear(logits, rows, columns))]`` as ``(len(rows), len(columns))`` uint8."""
     if rows.identity and columns.identity:
         return _mapped(argmax(logits), table)
@@ -90,14 +90,16 @@ def upsampled_argmax(
     cells = np.asarray(cv2.copyMakeBorder(corners, 1, 1, 1, 1, cv2.BORDER_REPLICATE), np.uint8)
     upper, lower = cells[:-1], cells[1:]
     mixed = (upper[:, :-1] != upper[:, 1:]) | (lower[:, :-1] != lower[:, 1:]) | (upper[:, :-1] != lower[:, :-1])
-    row_pixels, column_pixels = _Pixels(rows), _Pixels(columns)
+    row_pixels, column_pixels = _pixels(rows), _pixels(columns)
     mixed &= (row_pixels.count > 0)[:, None] & (column_pixels.count > 0)
     undecided = row_pixels.count.astype(np.float32) @ mixed.astype(np.float32) @ column_pixels.count.astype(np.float32)
     if undecided > _DENSE_FROM * len(rows) * len(columns):
         return _mapped(_dense(logits, rows, columns), table)
     labels: UInt8Array = np.take(np.take(table[cells], columns.cell, axis=1), rows.cell, axis=0)
     if len(row_pixels.index) * len(column_pixels.index) <= _FEW:
-        _resolve_pixels(logits, np.take(np.take(mixed, columns.cell, axis=1), rows.cell, axis=0), rows, columns, table, labels)
+        _resolve_pixels(
+            logits, np.take(np.take(mixed, columns.cell, axis=1), rows.cell, axis=0), rows, columns, table, labels
+        )
         return labels
     where = np.nonzero(mixed)
     for start in range(0, len(where[0]), _CELLS):
@@ -126,6 +128,12 @@ def _resolve_pixels(
         upper = flat.take(top + left, 1, mode="clip") * (1 - wx) + flat.take(top + right, 1, mode="clip") * wx
         lower = flat.take(bottom + left, 1, mode="clip") * (1 - wx) + flat.take(bottom + right, 1, mode="clip") * wx
         labels[y, x] = table[argmax((upper * (1 - wy) + lower * wy)[:, None])[0]]
+
+
+@lru_cache(maxsize=256)
+def _pixels(along: Axis) -> _Pixels:
+    """Remembered, as lasting axes are."""
+    return _Pixels(along)
 
 
 class _Pixels:
@@ -169,8 +177,8 @@ def _resolve_cells(
     number = np.arange(classes, dtype=np.uint8)[:, None]
     high = (can_win * number).max(axis=0)[pairs]
     low = np.uint8(classes - 1) - (can_win * number[::-1]).max(axis=0)[pairs]
-    ends = (corners[c, np.arange(4)[:, None], pairs] for c in (low, high))
-    wins, sure = _duel(*ends, weight_y[:, pairs], weight_x[:, pairs])
+    first, second = (corners[c, np.arange(4)[:, None], pairs] for c in (low, high))
+    wins, sure = _duel(first, second, weight_y[:, pairs], weight_x[:, pairs])
     low, high = table[low], table[high]
     winner[pairs] = (low + wins * (high - low)).transpose(2, 0, 1)  # as bytes, which wrap around
 
@@ -217,7 +225,8 @@ def _duel(
     value += upper
     wins: BoolArray = value > 0
     largest = np.maximum(np.abs(first), np.abs(second)).max(axis=0)
-    return wins, np.abs(value, out=value).min(axis=(0, 1)) > _ROUNDING * largest
+    sure: BoolArray = np.abs(value, out=value).min(axis=(0, 1)) > _ROUNDING * largest
+    return wins, sure
 
 
 def _contest(corners: Float32Array, can_win: BoolArray, weight_y: Float32Array, weight_x: Float32Array) -> UInt8Array:
