@@ -135,9 +135,12 @@ def logits(values: np.ndarray) -> Step:
 
     def competent() -> tuple[np.ndarray, np.ndarray]:
         best, labels = cv2.resize(values[0], (WIDTH, HEIGHT)), np.zeros((HEIGHT, WIDTH), np.uint8)
+        value, over = np.empty_like(best), np.empty_like(labels)
         for number, plane in enumerate(values[1:], start=1):
-            value = cv2.resize(plane, (WIDTH, HEIGHT))
-            np.copyto(labels, number, where=value > best)
+            cv2.resize(plane, (WIDTH, HEIGHT), dst=value)
+            cv2.compare(value, best, cv2.CMP_GT, dst=over)
+            over &= number
+            cv2.max(labels, over, dst=labels)
             cv2.max(best, value, dst=best)
         weights = np.exp(values - values.max(axis=0))
         confidence = cv2.resize((255 / weights.sum(axis=0)).astype(np.uint8), (WIDTH, HEIGHT))

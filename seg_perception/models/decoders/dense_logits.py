@@ -225,7 +225,8 @@ def _duel(
     value += upper
     wins: BoolArray = value > 0
     largest = np.maximum(np.abs(first), np.abs(second)).max(axis=0)
-    sure: BoolArray = np.abs(value, out=value).min(axis=(0, 1)) > _ROUNDING * largest
+    least = np.abs(value, out=value).min(axis=(0, 1))
+    sure: BoolArray = least > _ROUNDING * largest
     return wins, sure
 
 
