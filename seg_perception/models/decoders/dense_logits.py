@@ -199,7 +199,7 @@ def _resolve_cells(
 
 def _candidates(corners: Float32Array) -> BoolArray:
     """Which classes ``(C, K)`` can win in cells with the ``corners`` ``(C, 4, K)``; none where a corner is NaN."""
-    can_win = corners.max(axis=1) >= corners.min(axis=1).max(axis=0)
+    can_win: BoolArray = corners.max(axis=1) >= corners.min(axis=1).max(axis=0)
     crowded = np.flatnonzero(can_win.sum(axis=0, dtype=np.uint8) > 2)
     rivals, corner = corners[..., crowded], np.arange(4)[:, None]
     # A class that lies below the winner of one corner at all four corners is below it everywhere.
