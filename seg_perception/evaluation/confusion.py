@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_perception.errors import InputError
-from seg_perception.evaluation.segments import Float64Array
+from seg_perception.evaluation.segments import Float64Array, refuse_two_sizes
 from seg_perception.types import BoolArray, Int64Array, UInt8Array
 
 _EXACT = 1 << 24
@@ -58,11 +57,11 @@ class Confusion:
 
 
 def confusion(truth: UInt8Array, predicted: UInt8Array, classes: int) -> Confusion:
-    """The confusion of two semantic maps ``(H, W)`` uint8; ids from ``classes`` on are void."""
-    if truth.shape != predicted.shape:
-        raise InputError(
-            f"the truth's shape is {truth.shape} and the prediction's {predicted.shape}, expected one shape"
-        )
+    """The confusion of two semantic maps ``(H, W)`` uint8; ids from ``classes`` on are void.
+
+    Raises :class:`InputError` when the maps differ in size.
+    """
+    refuse_two_sizes(truth, predicted)
     return folded(_joint_histogram(truth, predicted), np.arange(256), np.arange(256), classes)
 
 

@@ -112,11 +112,7 @@ def overlap(truth: NDArray[Any], predicted: NDArray[Any]) -> Overlap:
 
     Raises :class:`InputError` when the maps differ in size, or have so many segments that they cannot be panoptic.
     """
-    if truth.shape != predicted.shape:
-        raise InputError(
-            f"the truth is {_size(truth)} and the prediction {_size(predicted)}, expected one size: scale one of them "
-            "by nearest neighbour"
-        )
+    refuse_two_sizes(truth, predicted)
     if truth.size == 0:
         return Overlap.empty()
     # Maps are made of runs: pixels that continue both of theirs are counted, not looked at.
@@ -161,5 +157,11 @@ def _class(ids: Int64Array) -> UInt8Array:
     return np.asarray(np.minimum(ids & 0xFFFF, UNLABELLED), np.uint8)
 
 
-def _size(image: NDArray[Any]) -> str:
-    return " x ".join(str(n) for n in reversed(image.shape))
+def refuse_two_sizes(truth: NDArray[Any], predicted: NDArray[Any]) -> None:
+    """Raise :class:`InputError` unless the maps have one size."""
+    if truth.shape != predicted.shape:
+        sizes = [" x ".join(str(n) for n in reversed(image.shape)) for image in (truth, predicted)]
+        raise InputError(
+            f"the truth is {sizes[0]} and the prediction {sizes[1]}, expected one size: scale one of them by nearest "
+            "neighbour"
+        )
