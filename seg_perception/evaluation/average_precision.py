@@ -6,7 +6,7 @@ at 101 recalls.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.evaluation.confusion import mean
-from seg_perception.evaluation.segments import Float64Array, Segments, numbered
+from seg_perception.evaluation.segments import Float64Array, Segments, areas, numbered
 from seg_perception.types import UNLABELLED, BoolArray, Instances, Int64Array, Mask, UInt8Array
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -85,48 +85,46 @@ def average_precision(
     """Judge what was ``found`` in one image by its panoptic truth ``(H, W)``; ``segments`` are the truth's, ``things``
     ``(256,)`` bool says which classes are asked for.
 
-    A crowd is an ignored region for its class and void one for every class, both as pycocotools treats ``iscrowd``: a
-    detection that matches nothing else and lies in it by the threshold's part counts as neither right nor wrong.
+    A crowd is an ignored region for its class, and all void together one for every class, as pycocotools treats
+    ``iscrowd``: a detection that matches nothing, and of which the threshold's part lies in one, is neither right nor
+    wrong.
     """
-    ids, areas = np.unique(truth, return_counts=True) if truth.size else (np.zeros(0, np.int64), np.zeros(0, np.int64))
-    t = segments.of(ids.astype(np.int64))
-    common, own = np.zeros((len(found), len(ids))), np.zeros(len(found))
-    for row, mask in enumerate(found.masks):
+    ids, index = numbered(truth.reshape(-1))
+    t, area = segments.of(ids), np.bincount(index)
+    asked = things[t.classes] & ~t.crowd
+    mine = _ranked(found, things)
+    labels, common = found.labels[mine], _common(index.reshape(truth.shape), len(ids), [found.masks[i] for i in mine])
+    own, same = common.sum(1, keepdims=True), labels[:, None] == t.classes
+    iou = common / np.maximum(own + area - common, 1)
+    void, crowd = common[:, t.classes == UNLABELLED].sum(1, keepdims=True), np.where(same & t.crowd, common, 0)
+    right, left = judged(np.where(same & asked, iou, 0), np.hstack((void, crowd)) / np.maximum(own, 1))
+    wanted = np.bincount(t.classes[asked], minlength=classes)
+    return AveragePrecision(labels, found.scores[mine].astype(np.float64), right, left, wanted)
+
+
+def _ranked(found: Instances, things: BoolArray) -> NDArray[np.intp]:
+    """The detections that count: the best of each class, best first within it."""
+    order = np.argsort(-found.scores.astype(np.float64), kind="stable")
+    parts = [order[found.labels[order] == label][:MAX_DETECTIONS] for label in np.unique(found.labels).tolist()]
+    return np.concatenate([np.zeros(0, np.intp), *(part for part in parts if things[found.labels[part[0]]])])
+
+
+def _common(index: Int64Array, count: int, masks: Sequence[Mask]) -> Float64Array:
+    """``(N, count)`` pixels that each mask has where ``index`` ``(H, W)`` is 0, 1 ... ``count - 1``."""
+    common = np.zeros((len(masks), count))
+    for row, mask in enumerate(masks):
         height, width = mask.bits.shape
-        pixels = truth[mask.y : mask.y + height, mask.x : mask.x + width][mask.bits]
-        if pixels.size:
-            present, index = numbered(pixels)
-            common[row, np.searchsorted(ids, present)] = np.bincount(index)
-            own[row] = pixels.size
-    total = AveragePrecision.zero(classes)
-    for label in np.flatnonzero(things[:classes]).tolist():
-        asked = (t.classes == label) & ~t.crowd
-        ignored = (t.classes == UNLABELLED) | ((t.classes == label) & t.crowd)
-        mine = np.flatnonzero(found.labels == label)
-        mine = mine[np.argsort(-found.scores[mine].astype(np.float64), kind="stable")][:MAX_DETECTIONS]
-        if not asked.any() and not len(mine):
-            continue
-        part = common[np.ix_(mine, asked)]
-        union = own[mine, None] + areas[asked] - part
-        inside = np.divide(
-            common[mine][:, ignored],
-            own[mine, None],
-            out=np.zeros((len(mine), int(ignored.sum()))),
-            where=own[mine, None] > 0,
-        )
-        right, left = judged(part / np.maximum(union, 1), inside)
-        wanted = np.zeros(classes, np.int64)
-        wanted[label] = asked.sum()
-        scores = found.scores[mine].astype(np.float64)
-        total += AveragePrecision(found.labels[mine], scores, right, left, wanted)
-    return total
+        pixels = index[mask.y : mask.y + height, mask.x : mask.x + width][mask.bits]
+        common[row] = np.bincount(pixels, minlength=count)
+    return common
 
 
 def judged(iou: Float64Array, inside: Float64Array) -> tuple[BoolArray, BoolArray]:
-    """Which detections of one class are right and which are ignored, ``(N, 10)`` bool each.
+    """Which detections are right and which are ignored, ``(N, 10)`` bool each.
 
-    ``iou`` ``(N, T)`` with the true objects, best score first; ``inside`` ``(N, I)`` the part of each detection that
-    lies in each ignored region. In turn each takes, by threshold, the free object of highest IoU.
+    ``iou`` ``(N, T)`` with the true objects of their class (0 with others), best score of a class first; ``inside``
+    ``(N, I)`` the part of each detection that lies in each ignored region. In turn each takes, by threshold, the free
+    object of highest IoU.
     """
     least = np.minimum(THRESHOLDS, 1 - 1e-10)
     right = np.zeros((len(iou), len(least)), np.bool_)
@@ -143,7 +141,7 @@ def judged(iou: Float64Array, inside: Float64Array) -> tuple[BoolArray, BoolArra
 
 def painted(panoptic: NDArray[Any], scores: Mapping[int, float]) -> Instances:
     """The instances that a predicted panoptic map shows: one per track id that has pixels and a score."""
-    ids = [int(i) for i in np.unique(panoptic) if int(i) >> 16 in scores and int(i) >> 16 > 0]
+    ids = [i for i in areas(panoptic)[0].tolist() if i >> 16 in scores]
     masks, boxes = [], []
     for number in ids:
         full = panoptic == number

@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_perception.evaluation.segments import Float64Array, refuse_two_sizes
+from seg_perception.evaluation.segments import Float64Array, overlap
 from seg_perception.types import BoolArray, Int64Array, UInt8Array
-
-_EXACT = 1 << 24
-"""OpenCV counts in float32, which is exact up to here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +57,8 @@ def confusion(truth: UInt8Array, predicted: UInt8Array, classes: int) -> Confusi
 
     Raises :class:`InputError` when the maps differ in size.
     """
-    refuse_two_sizes(truth, predicted)
-    return folded(_joint_histogram(truth, predicted), np.arange(256), np.arange(256), classes)
+    pair = overlap(truth, predicted)
+    return folded(pair.pixels, pair.truth, pair.predicted, classes)
 
 
 def folded(counts: Int64Array, rows: NDArray[Any], columns: NDArray[Any], classes: int) -> Confusion:
@@ -86,12 +82,3 @@ def mean(values: Float64Array, of: BoolArray | None = None) -> float:
     chosen = values if of is None else values[of]
     chosen = chosen[~np.isnan(chosen)]
     return float(chosen.mean()) if len(chosen) else float("nan")
-
-
-def _joint_histogram(truth: UInt8Array, predicted: UInt8Array) -> Int64Array:
-    total = np.zeros((256, 256), np.int64)
-    flat = [np.ascontiguousarray(image).reshape(-1, 1) for image in (truth, predicted)]
-    for start in range(0, truth.size, _EXACT):
-        part = [image[start : start + _EXACT] for image in flat]
-        total += cv2.calcHist(part, [0, 1], None, [256, 256], [0, 256, 0, 256]).astype(np.int64)
-    return total
