@@ -1,7 +1,9 @@
 """``python -m tools.world.score PERCEIVED... --truth FOLDER``: how good what ``seg_perception run`` made of the world's
 bags is.
 
-    for bag in /data/test/*.mcap; do seg_perception run $bag -o /data/perceived/$(basename $bag); done
+    for bag in /data/test/*.mcap; do
+        seg_perception run $bag --topic /camera/image_raw -o /data/perceived/$(basename $bag)
+    done
     python -m tools.world.score /data/perceived/*.mcap --truth /data/test --json scores.json
 
 Every perceived bag is held against the truth of the bag of the same name in FOLDER, matched by stamp. Everything is
