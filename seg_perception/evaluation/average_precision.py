@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.evaluation.confusion import mean
-from seg_perception.evaluation.segments import Float64Array, Segments, areas, overlap
+from seg_perception.evaluation.segments import Float64Array, Segments, areas
 from seg_perception.types import UNLABELLED, BoolArray, Instances, Int64Array, Mask, UInt8Array
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -114,8 +114,8 @@ def _common(truth: NDArray[Any], ids: Int64Array, masks: Sequence[Mask]) -> Floa
     common = np.zeros((len(masks), len(ids)))
     for row, mask in enumerate(masks):
         height, width = mask.bits.shape
-        pair = overlap(truth[mask.y : mask.y + height, mask.x : mask.x + width], mask.bits)
-        common[row, np.searchsorted(ids, pair.truth)] = pair.pixels[:, pair.predicted == 1].sum(1)
+        pixels = truth[mask.y : mask.y + height, mask.x : mask.x + width][mask.bits]
+        common[row] = np.bincount(np.searchsorted(ids, pixels), minlength=len(ids))
     return common
 
 
