@@ -1,8 +1,8 @@
 """Are the borders right: boundary IoU and boundary F1 by class.
 
-Boundary IoU: Cheng et al., "Boundary IoU", CVPR 2021: the IoU of the bands within ``width`` pixels inside the borders of a
-class. Boundary F1: Csurka et al., "What is a good evaluation measure for semantic segmentation?", BMVC 2013: how much of
-each border has the other's within ``width`` pixels. The edge of the image is a border where a class touches it.
+Boundary IoU: Cheng et al., "Boundary IoU", CVPR 2021: the IoU of the bands within ``width`` pixels inside the borders of
+a class. Boundary F1: Csurka et al., "What is a good evaluation measure for semantic segmentation?", BMVC 2013: how much
+of each border has the other's within ``width`` pixels. The edge of the image is a border where a class touches it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from seg_perception.types import BoolArray, Int64Array, UInt8Array
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """By class, ``(C,)`` int64 pixels: the bands' ``intersection`` and ``union``; of border pixels, ``predicted`` and how
-    many of them are ``precise`` (near a true one), ``true`` and how many of them are ``recalled``.
+    """Pixels by class, each ``(C,)`` int64: ``intersection`` and ``union`` of the bands; the ``predicted`` border and how
+    much of it is ``precise`` (near the true one), the ``true`` border and how much of it is ``recalled``.
     """
 
     intersection: Int64Array
@@ -46,7 +46,9 @@ class Boundary:
     @property
     def f1(self) -> Float64Array:
         """``(C,)`` harmonic mean of precision and recall of border pixels; NaN as above."""
-        return ratio(2.0 * self.precise * self.recalled, self.precise * self.true + self.recalled * self.predicted)
+        precision, recall = self.precise / np.maximum(self.predicted, 1), self.recalled / np.maximum(self.true, 1)
+        f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(np.float64).tiny)
+        return np.where(self.predicted + self.true > 0, f1, np.nan)
 
 
 def boundary_width(height: int, width: int, part: float = 0.02) -> int:
@@ -77,7 +79,7 @@ def _band(mask: BoolArray, width: int) -> BoolArray:
     """The pixels of ``mask`` within ``width`` of one that is not in it, diagonals counting as 1."""
     square = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     inner = cv2.erode(mask.view(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=0.0)
-    return mask & (inner == 0)
+    return np.asarray(mask & (inner == 0))
 
 
 def _near(edge: BoolArray, width: int) -> BoolArray:
