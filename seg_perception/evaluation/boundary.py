@@ -1,8 +1,8 @@
 """Are the borders right: boundary IoU and boundary F1 by class.
 
-Boundary IoU: Cheng et al., "Boundary IoU", CVPR 2021: the IoU of the bands within ``width`` pixels inside the borders of
-a class. Boundary F1: Csurka et al., "What is a good evaluation measure for semantic segmentation?", BMVC 2013: how much
-of each border has the other's within ``width`` pixels. The edge of the image is a border where a class touches it.
+Boundary IoU: Cheng et al., "Boundary IoU", CVPR 2021: the IoU of the bands within ``width`` pixels inside the borders
+of a class. Boundary F1: Csurka et al., "What is a good evaluation measure for semantic segmentation?", BMVC 2013: how
+much of each border has the other's within ``width`` pixels. The edge of the image is a border where a class touches it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from seg_perception.types import BoolArray, Int64Array, UInt8Array
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """Pixels by class, each ``(C,)`` int64: ``intersection`` and ``union`` of the bands; the ``predicted`` border and how
-    much of it is ``precise`` (near the true one), the ``true`` border and how much of it is ``recalled``.
+    """Pixels by class, each ``(C,)`` int64: ``intersection`` and ``union`` of the bands; the ``predicted`` border and
+    how much of it is ``precise`` (near the true one), the ``true`` border and how much of it is ``recalled``.
     """
 
     intersection: Int64Array
