@@ -78,6 +78,13 @@ def test_numbered_is_unique_with_its_inverse(values: np.ndarray) -> None:
     np.testing.assert_array_equal(index, expected.reshape(-1))
 
 
+@pytest.mark.parametrize("values", [np.arange(1 << 16), np.arange(1 << 17), np.arange(0, 1 << 30, 1 << 12)])
+def test_numbered_with_more_values_than_its_tables_hold(values: np.ndarray) -> None:
+    ids, index = numbered(np.append(values, values[:5]))
+    np.testing.assert_array_equal(ids, values)
+    np.testing.assert_array_equal(index, np.append(np.arange(len(values)), np.arange(5)))
+
+
 def test_maps_of_two_sizes_are_refused() -> None:
     with pytest.raises(InputError, match="truth is 4 x 3 and the prediction 3 x 4"):
         overlap(np.zeros((3, 4), np.int32), np.zeros((4, 3), np.int32))

@@ -15,6 +15,7 @@ from seg_perception.types import UNLABELLED, BoolArray, Int64Array, UInt8Array
 Float64Array = NDArray[np.float64]
 
 MAX_PAIRS = 1 << 26
+"""More pairs of segments than this are no panoptic maps, and would not fit into memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ def numbered(values: NDArray[Any]) -> tuple[Int64Array, Int64Array]:
     halves = (values.astype(np.int64) - least).astype("<u4").view("<u2").reshape(-1, 2)
     lower, first = _occurring(halves[:, 0])
     upper, second = _occurring(halves[:, 1])
-    if len(lower) * len(upper) > _WORDS:
+    if len(lower) * len(upper) >= _WORDS:
         ids, index = np.unique(values, return_inverse=True)
         return ids.astype(np.int64), index.reshape(-1)
     codes, position = _occurring(second * np.uint16(len(lower)) + first)
