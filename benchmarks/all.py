@@ -21,6 +21,7 @@ NEEDS = {
     "paste": TORCH,
     "merge": TORCH,
     "tracker": TRACKERS,
+    "metrics": ("torch", "torchmetrics", "trackeval", "pycocotools"),
     "chain": (*TORCH, *TRACKERS),
     "image_fill": ROS,
     "dds": ROS,

@@ -24,7 +24,10 @@ import cv2
 OURS = "ours"
 ONE_THREAD = ", 1 thread"
 DATA = Path(os.environ.get("SEG_PERCEPTION_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-PACKAGES = ("numpy", "opencv-python-headless", "opencv-python", "torch", "torchvision", "supervision", "trackers")
+PACKAGES = (
+    *("numpy", "opencv-python-headless", "opencv-python", "torch", "torchvision", "supervision", "trackers"),
+    *("torchmetrics", "trackeval", "pycocotools"),
+)
 
 Row = dict[str, Any]
 """``case``, ``ms`` by peer, and any notes."""
