@@ -18,9 +18,9 @@ class ModelsConfig:
     """Which networks run, and on what. Names are those of ``seg_perception models list``, or paths of manifests."""
 
     semantic: str = option(
-        "espnet_cityscapes", "manifest of the semantic network (a shipped name or a path)", live=False
+        "world_semantic", "manifest of the semantic network (a shipped name or a path)", live=False
     )
-    instance: str = option("", "manifest of the instance network; empty: semantic only", live=False)
+    instance: str = option("world_instance", "manifest of the instance network; empty: semantic only", live=False)
     runtime: str = option(
         "auto",
         "auto takes each manifest's own, or the one that is installed",
