@@ -20,7 +20,7 @@ class ModelsConfig:
     semantic: str = option(
         "world_semantic", "manifest of the semantic network (a shipped name or a path)", live=False
     )
-    instance: str = option("world_instance", "manifest of the instance network; empty: semantic only", live=False)
+    instance: str = option("", "manifest of the instance network; empty: semantic only", live=False)
     runtime: str = option(
         "auto",
         "auto takes each manifest's own, or the one that is installed",
