@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,11 @@ import numpy as np
 Words = Sequence[str | Path]
 
 WAIT_SECONDS = 90
-"""How long the player waits for the node to load its networks and subscribe."""
+"""How long the node may take to load its networks and subscribe."""
 PLAY_SECONDS = 600
-"""More than any of the scripts' bags lasts."""
+"""More than any of the scripts' bags lasts, and the player's waiting."""
+IDLE_SECONDS = 60
+"""More than the listener's silence at the end."""
 
 
 def command(*words: str | Path) -> list[str]:
@@ -97,16 +100,21 @@ def replay(
         def start(name: str, words: Words) -> subprocess.Popen[bytes]:
             return stack.enter_context(_process(out / f"{name}.log", command(*words), domain))
 
+        needed = {
+            "listener": start("listener", ["listen", camera, "--compressed", "-o", heard]),
+            "node": start("node", ["node", "--ros-args", *node, "-p", f"trace:={trace}"]),
+        }
         if record:
-            start("recorder", ["record", *record, "-o", perceived])
-        listener = start("listener", ["listen", camera, "--compressed", "-o", heard])
-        perceiving = start("node", ["node", "--ros-args", *node, "-p", f"trace:={trace}"])
+            needed["recorder"] = start("recorder", ["record", *record, "-o", perceived])
+            ready = re.compile("|".join(f"{topic}: recording" for topic in record))
+            _until(lambda: ready.search((out / "recorder.log").read_text()), WAIT_SECONDS, needed, out)
         waiting = ["--wait", str(WAIT_SECONDS), "--subscribers", f"{images}=2"]
         player = start("player", ["play", bag, *waiting, *play])
-        _until_ended(player, PLAY_SECONDS, {"node": perceiving, "listener": listener}, out)
+        _until(lambda: player.poll() is not None, PLAY_SECONDS, needed, out)
         if player.returncode:
             raise SystemExit(_last_words("player", out))
-        _until_ended(listener, 60, {"node": perceiving}, out)
+        listener = needed.pop("listener")
+        _until(lambda: listener.poll() is not None, IDLE_SECONDS, needed, out)
     if not heard.exists() or not trace.exists():
         raise SystemExit(_last_words("node" if heard.exists() else "listener", out))
     lines = (json.loads(line) for line in trace.read_text().splitlines())
@@ -116,7 +124,7 @@ def replay(
 @contextmanager
 def _process(log: Path, words: Sequence[str], domain: int) -> Iterator[subprocess.Popen[bytes]]:
     """A command that writes into ``log`` for as long as the block lasts; then it is asked to end, and made to."""
-    environment = os.environ | {"ROS_DOMAIN_ID": str(domain)}
+    environment = os.environ | {"ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"}
     with log.open("wb") as sink:
         # In a session of its own, so that Ctrl-C reaches it through us alone, in order and once.
         process = subprocess.Popen(
@@ -133,17 +141,17 @@ def _process(log: Path, words: Sequence[str], domain: int) -> Iterator[subproces
                 process.wait()
 
 
-def _until_ended(
-    process: subprocess.Popen[bytes], seconds: float, needed: dict[str, subprocess.Popen[bytes]], out: Path
+def _until(
+    condition: Callable[[], object], seconds: float, needed: Mapping[str, subprocess.Popen[bytes]], out: Path
 ) -> None:
-    """Wait for ``process``; raises ``SystemExit`` when it takes too long, or one of ``needed`` ends before it."""
+    """Wait for ``condition``; raises ``SystemExit`` when it takes too long, or one of ``needed`` ends before it."""
     end = time.monotonic() + seconds
-    while process.poll() is None:
-        for name, other in needed.items():
-            if other.poll() is not None:
+    while not condition():
+        for name, process in needed.items():
+            if process.poll() is not None:
                 raise SystemExit(_last_words(name, out))
         if time.monotonic() > end:
-            raise SystemExit(f"nothing ended within {seconds:g} s; see the .log files in {out}")
+            raise SystemExit(f"waited {seconds:g} s in vain; what each process said is in {out}/*.log")
         time.sleep(0.05)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from seg_perception.conformance import stamp_of
+from seg_perception.errors import InputError
 from seg_perception.images import decode_compressed
 from seg_perception.interfaces import typestore
 from seg_perception.labels import LabelSpace
@@ -28,9 +29,12 @@ def messages(bag_path: Path, topic: str) -> Iterator[Any]:
 
 
 def pictures(bag_path: Path, topic: str) -> Iterator[tuple[int, UInt8Array]]:
-    """Stamp (nanoseconds) and ``(H, W, 3)`` uint8 RGB of every compressed image of one topic."""
+    """Stamp (nanoseconds) and ``(H, W, 3)`` uint8 RGB of every compressed image of one topic that can be decoded; who
+    perceives counts the others.
+    """
     for message in messages(bag_path, topic):
-        yield stamp_of(message), decode_compressed(message.format, message.data)
+        with suppress(InputError):
+            yield stamp_of(message), decode_compressed(message.format, message.data)
 
 
 def truth_overlay(image: UInt8Array, truth: Int32Array, labels: LabelSpace, smallest: int) -> UInt8Array:
