@@ -17,9 +17,7 @@ from seg_perception.tracking import TrackerConfig
 class ModelsConfig:
     """Which networks run, and on what. Names are those of ``seg_perception models list``, or paths of manifests."""
 
-    semantic: str = option(
-        "world_semantic", "manifest of the semantic network (a shipped name or a path)", live=False
-    )
+    semantic: str = option("world_semantic", "manifest of the semantic network (a shipped name or a path)", live=False)
     instance: str = option("", "manifest of the instance network; empty: semantic only", live=False)
     runtime: str = option(
         "auto",
