@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
 import tempfile
 from pathlib import Path
@@ -35,11 +34,7 @@ def measure(bag: Path, hz: float, settings: list[str], out: Path) -> Row:
     node += ["-p", f"{CAMERA}.image_transport:=compressed"]
     node += [word for setting in settings for word in ("-p", setting)]
     play = ["--topics", f"/{CAMERA}/image_raw/compressed", f"/{CAMERA}/camera_info", "--rate", str(seconds / played)]
-    result = replay(bag, out, CAMERA, node=node, domain=1 + os.getpid() % 100, play=play)
-    stages: dict[str, list[float]] = {}
-    for times in result.trace.values():
-        for stage, value in times.items():
-            stages.setdefault(stage, []).append(value)
+    result = replay(bag, out, CAMERA, node=node, play=play)
     return {
         "hz": hz,
         "images": images,
@@ -47,7 +42,7 @@ def measure(bag: Path, hz: float, settings: list[str], out: Path) -> Row:
         "counted": result.counted,
         "answered_hz": round(result.heard["frames"] / (played + 1 / hz), 1),
         "latency_ms": percentiles(list(result.heard["latency_s"].values())),
-        "stages_ms": {stage: round(1e3 * statistics.median(values), 1) for stage, values in stages.items()},
+        "stages_ms": result.stages,
         "load": round(os.getloadavg()[0], 2),
     }
 

@@ -65,6 +65,12 @@ class Replay:
         return {k.removeprefix("dropped."): v for k, v in found.items() if v}
 
     @property
+    def stages(self) -> dict[str, float]:
+        """Median milliseconds by stage of the node."""
+        names = {stage: None for stages in self.trace.values() for stage in stages}
+        return {n: percentiles([s[n] for s in self.trace.values() if n in s])["p50"] for n in names}
+
+    @property
     def own_work(self) -> list[float]:
         """Seconds from image bytes to published masks that are no forward pass, frame by frame."""
         return [sum(s for k, s in stages.items() if not k.endswith("/forward")) for stages in self.trace.values()]
@@ -81,11 +87,9 @@ class Replay:
         ]
 
 
-def replay(
-    bag: Path, out: Path, camera: str, *, node: Words, domain: int, play: Words = (), record: Sequence[str] = ()
-) -> Replay:
-    """Play ``bag`` to the node (ROS arguments ``node``, images from ``camera``/image_raw/compressed) in the ROS domain
-    ``domain``; returns when the listener has heard nothing for 3 s.
+def replay(bag: Path, out: Path, camera: str, *, node: Words, play: Words = (), record: Sequence[str] = ()) -> Replay:
+    """Play ``bag`` to the node (ROS arguments ``node``, images from ``camera``/image_raw/compressed); returns when the
+    listener has heard nothing for 3 s.
 
     ``play`` are more words for the player; topics in ``record`` go into ``perceived.mcap``. Every process' words are in
     ``out``/NAME.log. Raises ``SystemExit`` with a sentence when one of them fails; none is left behind.
@@ -98,7 +102,7 @@ def replay(
     with ExitStack() as stack:
 
         def start(name: str, words: Words) -> subprocess.Popen[bytes]:
-            return stack.enter_context(_process(out / f"{name}.log", command(*words), domain))
+            return stack.enter_context(_process(out / f"{name}.log", command(*words)))
 
         needed = {
             "listener": start("listener", ["listen", camera, "--compressed", "-o", heard]),
@@ -122,9 +126,10 @@ def replay(
 
 
 @contextmanager
-def _process(log: Path, words: Sequence[str], domain: int) -> Iterator[subprocess.Popen[bytes]]:
+def _process(log: Path, words: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     """A command that writes into ``log`` for as long as the block lasts; then it is asked to end, and made to."""
-    environment = os.environ | {"ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"}
+    # A domain that no robot nearby is likely to use, nor another of these scripts.
+    environment = os.environ | {"ROS_DOMAIN_ID": str(1 + os.getpid() % 100), "PYTHONUNBUFFERED": "1"}
     with log.open("wb") as sink:
         # In a session of its own, so that Ctrl-C reaches it through us alone, in order and once.
         process = subprocess.Popen(
@@ -144,11 +149,11 @@ def _process(log: Path, words: Sequence[str], domain: int) -> Iterator[subproces
 def _until(
     condition: Callable[[], object], seconds: float, needed: Mapping[str, subprocess.Popen[bytes]], out: Path
 ) -> None:
-    """Wait for ``condition``; raises ``SystemExit`` when it takes too long, or one of ``needed`` ends before it."""
+    """Wait for ``condition``; raises ``SystemExit`` when it takes too long, or one of ``needed`` fails before it."""
     end = time.monotonic() + seconds
     while not condition():
         for name, process in needed.items():
-            if process.poll() is not None:
+            if process.poll():
                 raise SystemExit(_last_words(name, out))
         if time.monotonic() > end:
             raise SystemExit(f"waited {seconds:g} s in vain; what each process said is in {out}/*.log")

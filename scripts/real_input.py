@@ -127,10 +127,10 @@ def main() -> int:
         subprocess.run([sys.executable, ROOT / "scripts" / "make_bags.py", name, data / folder, bag], check=True)
 
     replays = {}
-    for name, rate, domain in (("half_speed", 0.5, 71), ("full_speed", 1.0, 72)):
+    for name, rate in (("half_speed", 0.5), ("full_speed", 1.0)):
         say(f"KITTI through the node over DDS at {rate:g}x: node, player and planner in three processes")
         node = ["--params-file", CONFIG, "-p", f"models.precision:={precision()}"]
-        replays[name] = replay(kitti, out / name, CAMERA, node=node, domain=domain, play=["--rate", str(rate)])
+        replays[name] = replay(kitti, out / name, CAMERA, node=node, play=["--rate", str(rate)])
 
     say("KITTI through the offline runner, with overlays")
     kitti_out, camvid_out = out / "kitti_perceived.mcap", out / "camvid_perceived.mcap"
