@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -104,14 +103,17 @@ def replay(bag: Path, out: Path, camera: str, *, node: Words, play: Words = (), 
         def start(name: str, words: Words) -> subprocess.Popen[bytes]:
             return stack.enter_context(_process(out / f"{name}.log", command(*words)))
 
+        # Who must hear everything is there before the player, which counts subscribers and cannot tell whose they are.
         needed = {
             "listener": start("listener", ["listen", camera, "--compressed", "-o", heard]),
             "node": start("node", ["node", "--ros-args", *node, "-p", f"trace:={trace}"]),
         }
+        ready = {"listener": "listening below"}
         if record:
             needed["recorder"] = start("recorder", ["record", *record, "-o", perceived])
-            ready = re.compile("|".join(f"{topic}: recording" for topic in record))
-            _until(lambda: ready.search((out / "recorder.log").read_text()), WAIT_SECONDS, needed, out)
+            ready["recorder"] = f"{record[0]}: recording"
+        for name, words in ready.items():
+            _until(lambda n=name, w=words: w in (out / f"{n}.log").read_text(), WAIT_SECONDS, needed, out)
         waiting = ["--wait", str(WAIT_SECONDS), "--subscribers", f"{images}=2"]
         player = start("player", ["play", bag, *waiting, *play])
         _until(lambda: player.poll() is not None, PLAY_SECONDS, needed, out)
