@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -43,12 +42,6 @@ CARS_BY_EYE: dict[str, dict[int, tuple[int, int, int, int]]] = {
     "black car behind the red truck": {8: (487, 181, 522, 240), 24: (448, 182, 501, 252), 39: (414, 184, 488, 260)},
     "dark red car before it": {0: (500, 168, 541, 214), 20: (476, 167, 527, 222), 39: (450, 165, 520, 234)},
 }
-
-
-def precision() -> str:
-    """bf16 where the CPU computes in it, which makes both networks 1.5 times as fast; else f32."""
-    cpu = Path("/proc/cpuinfo")
-    return "bf16" if cpu.is_file() and re.search(r"avx512_bf16|amx_bf16", cpu.read_text()) else "f32"
 
 
 @dataclass(frozen=True)
@@ -129,8 +122,7 @@ def main() -> int:
     replays = {}
     for name, rate in (("half_speed", 0.5), ("full_speed", 1.0)):
         say(f"KITTI through the node over DDS at {rate:g}x: node, player and planner in three processes")
-        node = ["--params-file", CONFIG, "-p", f"models.precision:={precision()}"]
-        replays[name] = replay(kitti, out / name, CAMERA, node=node, play=["--rate", str(rate)])
+        replays[name] = replay(kitti, out / name, CAMERA, node=["--params-file", CONFIG], play=["--rate", str(rate)])
 
     say("KITTI through the offline runner, with overlays")
     kitti_out, camvid_out = out / "kitti_perceived.mcap", out / "camvid_perceived.mcap"

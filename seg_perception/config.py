@@ -27,8 +27,8 @@ class ModelsConfig:
     )
     precision: str = option(
         "f32",
-        "numeric precision of the runtime; openvino may use bf16 where the CPU has it",
-        choices=("f32", "bf16", "f16"),
+        "numeric precision of the runtime; auto takes bf16 where openvino and the CPU have it, else f32",
+        choices=("auto", "f32", "bf16", "f16"),
         live=False,
     )
     threads: int = option(0, "CPU threads of each network; 0: one per core", ge=0, le=256, live=False)
