@@ -25,6 +25,7 @@ NEEDS = {
     "chain": (*TORCH, *TRACKERS),
     "image_fill": ROS,
     "dds": ROS,
+    "node_rate": (*ROS, "openvino", "rosbags"),
 }
 
 

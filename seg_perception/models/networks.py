@@ -12,7 +12,7 @@ import numpy as np
 from seg_perception.errors import InputError, ModelError
 from seg_perception.labels import LabelSpace
 from seg_perception.models import backends, weights
-from seg_perception.models.backends import Backend, resolved_threads
+from seg_perception.models.backends import Backend, resolved_precision, resolved_threads
 from seg_perception.models.conformity import mismatches
 from seg_perception.models.decoders import dense_logits, yolo
 from seg_perception.models.geometry import View, views
@@ -29,13 +29,13 @@ class Engine:
     def __init__(self, manifest: Manifest, *, runtime: str, precision: str, threads: int) -> None:
         self.manifest = manifest
         self.runtime = backends.chosen(runtime, manifest.runtime)
-        self.precision = precision
+        self.precision = resolved_precision(precision, self.runtime)
         self.threads = resolved_threads(threads)
         path = weights.obtain(manifest)
         self.backend: Backend = backends.load(
             self.runtime,
             path,
-            precision=precision,
+            precision=self.precision,
             threads=self.threads,
             reshape=(1, *manifest.input_shape) if manifest.input.reshape else None,
         )

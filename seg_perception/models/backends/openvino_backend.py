@@ -26,12 +26,15 @@ def _core() -> openvino.Core:
 
 def load(path: Path, *, precision: str, threads: int, reshape: tuple[int, ...] | None) -> Backend:
     """Load an ONNX or OpenVINO IR file; see :func:`seg_perception.models.backends.load`."""
-    core = _core()
-    available = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    if _CAPABILITY.get(precision) not in available:
-        has = [name for name, capability in _CAPABILITY.items() if capability in available]
-        raise ConfigError(f"openvino on this CPU has no precision '{precision}'; it has {', '.join(has)}")
-    return OpenVinoBackend(core, path, precision, threads, reshape)
+    if precision not in precisions():
+        raise ConfigError(f"openvino on this CPU has no precision '{precision}'; it has {', '.join(precisions())}")
+    return OpenVinoBackend(_core(), path, precision, threads, reshape)
+
+
+def precisions() -> tuple[str, ...]:
+    """The precisions that this CPU computes in."""
+    available = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return tuple(name for name, capability in _CAPABILITY.items() if capability in available)
 
 
 class OpenVinoBackend:
