@@ -21,9 +21,11 @@ NEEDS = {
     "paste": TORCH,
     "merge": TORCH,
     "tracker": TRACKERS,
+    "metrics": ("torch", "torchmetrics", "trackeval", "pycocotools"),
     "chain": (*TORCH, *TRACKERS),
     "image_fill": ROS,
     "dds": ROS,
+    "node_rate": (*ROS, "openvino", "rosbags"),
 }
 
 

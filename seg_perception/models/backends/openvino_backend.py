@@ -29,13 +29,16 @@ def _core() -> openvino.Core:
 
 def load(manifest: Manifest, *, precision: str, threads: int, device: str) -> Backend:
     """Load an ONNX or OpenVINO IR file; see :func:`seg_perception.models.backends.load`."""
-    core = _core()
-    available = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    if _CAPABILITY.get(precision) not in available:
-        has = [name for name, capability in _CAPABILITY.items() if capability in available]
-        raise ConfigError(f"openvino on this CPU has no precision '{precision}'; it has {', '.join(has)}")
+    if precision not in precisions():
+        raise ConfigError(f"openvino on this CPU has no precision '{precision}'; it has {', '.join(precisions())}")
     reshape = (1, *manifest.input_shape) if manifest.input.reshape else None
-    return OpenVinoBackend(core, weights.obtain(manifest), precision, threads, reshape)
+    return OpenVinoBackend(_core(), weights.obtain(manifest), precision, threads, reshape)
+
+
+def precisions() -> tuple[str, ...]:
+    """The precisions that this CPU computes in."""
+    available = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return tuple(name for name, capability in _CAPABILITY.items() if capability in available)
 
 
 class OpenVinoBackend:
