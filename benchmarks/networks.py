@@ -1,5 +1,5 @@
-"""Networks of torchvision, transformers and segmentation-models-pytorch on camera frames: torch eager beside the runtimes
-that run their exported graphs.
+"""Networks of torchvision, transformers and segmentation-models-pytorch on camera frames: torch eager beside the
+runtimes that run their exported graphs.
 
     python benchmarks/networks.py [--json OUT] [--frames 15] [--precisions f32 bf16] [NAME ...]
 
