@@ -94,6 +94,10 @@ def load(runtime: str, manifest: Manifest, *, precision: str, threads: int, devi
         )
     if runtime in GRAPH_RUNTIMES and device != "cpu":
         raise ConfigError(f"runtime '{runtime}' computes on the CPU here; device '{device}' needs runtime 'torch'")
+    if runtime == "torch":
+        # Its threads must not wait in a busy loop: that takes the core from tracking, fusion and the other network.
+        # OpenMP reads this once, when torch is first imported.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         module = import_module(f"seg_perception.models.backends.{runtime}_backend")
     except ImportError as error:
