@@ -22,9 +22,12 @@ NEEDS = {
     "merge": TORCH,
     "queries": (*TORCH, "transformers"),
     "tracker": TRACKERS,
+    "metrics": ("torch", "torchmetrics", "trackeval", "pycocotools"),
     "chain": (*TORCH, *TRACKERS),
+    "networks": (*TORCH, "transformers", "segmentation_models_pytorch", "onnxscript", "onnxruntime"),
     "image_fill": ROS,
     "dds": ROS,
+    "node_rate": (*ROS, "openvino", "rosbags"),
 }
 
 

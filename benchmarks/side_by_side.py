@@ -24,7 +24,10 @@ import cv2
 OURS = "ours"
 ONE_THREAD = ", 1 thread"
 DATA = Path(os.environ.get("SEG_PERCEPTION_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-PACKAGES = ("numpy", "opencv-python-headless", "opencv-python", "torch", "torchvision", "supervision", "trackers")
+PACKAGES = (
+    *("numpy", "opencv-python-headless", "opencv-python", "torch", "torchvision", "supervision", "trackers"),
+    *("torchmetrics", "trackeval", "pycocotools"),
+)
 
 Row = dict[str, Any]
 """``case``, ``ms`` by peer, and any notes."""
@@ -45,18 +48,19 @@ def with_one_thread(peers: Mapping[str, Callable[[], object]]) -> dict[str, Call
 
 
 def timed(peers: Mapping[str, Callable[[], object]], runs: int = 15) -> dict[str, float]:
-    """Median milliseconds of each peer over ``runs`` rounds after one to warm up. The peers take turns, back and forth,
-    so that what else the machine does hits all alike and each follows the slow ones as often as it precedes them.
+    """Median milliseconds of each peer over ``runs`` rounds. The peers take turns, back and forth, so that what else
+    the machine does hits all alike; and each is called twice and the second call is timed, so that nobody pays for the
+    threads and the caches that the one before has left.
     """
     chosen = _threads()
     seconds: dict[str, list[float]] = {name: [] for name in peers}
-    for turn in range(runs + 1):
+    for turn in range(runs):
         for name in list(peers) if turn % 2 else reversed(peers):
             _set_threads((1, 1) if name.endswith(ONE_THREAD) else chosen)
+            peers[name]()
             start = perf_counter()
             peers[name]()
-            if turn:
-                seconds[name].append(perf_counter() - start)
+            seconds[name].append(perf_counter() - start)
     _set_threads(chosen)
     return {name: 1e3 * statistics.median(values) for name, values in seconds.items()}
 

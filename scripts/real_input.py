@@ -9,24 +9,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
-import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
+from over_dds import Replay, command, percentiles, replay, say, stop_on_signals
+from pictures import messages, pictures, write_picture, write_video
 
 from seg_perception.conformance import pixels, stamp_of
-from seg_perception.images import decode_compressed
-from seg_perception.interfaces import typestore
 from seg_perception.labels import LabelSpace
-from seg_perception.offline.bags import Bag
 from seg_perception.rendering import contact_sheet
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,74 +42,6 @@ CARS_BY_EYE: dict[str, dict[int, tuple[int, int, int, int]]] = {
     "black car behind the red truck": {8: (487, 181, 522, 240), 24: (448, 182, 501, 252), 39: (414, 184, 488, 260)},
     "dark red car before it": {0: (500, 168, 541, 214), 20: (476, 167, 527, 222), 39: (450, 165, 520, 234)},
 }
-
-
-def command(*words: str | Path) -> list[str]:
-    """A ``seg_perception`` command line in this interpreter."""
-    return [sys.executable, "-m", "seg_perception", *map(str, words)]
-
-
-def precision() -> str:
-    """bf16 where the CPU computes in it, which makes both networks 1.5 times as fast; else f32."""
-    cpu = Path("/proc/cpuinfo")
-    return "bf16" if cpu.is_file() and re.search(r"avx512_bf16|amx_bf16", cpu.read_text()) else "f32"
-
-
-def percentiles(seconds: list[float]) -> dict[str, float]:
-    """p50, p95 and p99 in milliseconds."""
-    return {f"p{q}": round(float(np.percentile(seconds, q)) * 1e3, 1) for q in (50, 95, 99)} if seconds else {}
-
-
-@dataclass(frozen=True)
-class Replay:
-    """What came of one replay over DDS: the listener's summary and the node's own times by stamp."""
-
-    heard: dict[str, Any]
-    trace: dict[int, dict[str, float]]
-
-    @property
-    def own_work(self) -> list[float]:
-        """Seconds from image bytes to published masks that are no forward pass, frame by frame."""
-        return [sum(s for k, s in stages.items() if not k.endswith("/forward")) for stages in self.trace.values()]
-
-    @property
-    def beyond_networks(self) -> list[float]:
-        """Seconds from image published to mask received, less the frame's own forward passes: what the chain costs,
-        and the wait for the frame before.
-        """
-        return [
-            latency - sum(s for stage, s in self.trace[int(stamp)].items() if stage.endswith("/forward"))
-            for stamp, latency in self.heard["latency_s"].items()
-            if int(stamp) in self.trace
-        ]
-
-
-def replay(bag: Path, out: Path, rate: float, domain: int) -> Replay:
-    """Node, player and listener as three processes; returns when the listener has heard nothing for 3 s."""
-    environment = os.environ | {"ROS_DOMAIN_ID": str(domain)}
-    topic = f"/{CAMERA}/image_raw/compressed"
-    trace, heard = out / "node_trace.jsonl", out / "heard.json"
-    out.mkdir(parents=True, exist_ok=True)
-    trace.unlink(missing_ok=True)  # The node appends to it.
-    node_words = ["--ros-args", "--params-file", CONFIG, "-p", f"trace:={trace}"]
-    node_words += ["-p", f"models.precision:={precision()}"]
-    with (out / "node.log").open("w") as log:
-        node = subprocess.Popen(command("node", *node_words), env=environment, stdout=log, stderr=subprocess.STDOUT)
-        listener = subprocess.Popen(command("listen", CAMERA, "--compressed", "-o", heard), env=environment)
-        try:
-            play = command("play", bag, "--rate", str(rate), "--wait", "90", "--subscribers", f"{topic}=2")
-            subprocess.run(play, env=environment, check=True, timeout=300)
-            listener.wait(timeout=60)
-            if node.poll() is not None or not trace.exists():
-                raise SystemExit(
-                    f"the node did not perceive anything; its log:\n{(out / 'node.log').read_text()[-2000:]}"
-                )
-        finally:
-            listener.terminate()
-            node.send_signal(signal.SIGINT)
-            node.wait(timeout=20)
-    lines = (json.loads(line) for line in trace.read_text().splitlines())
-    return Replay(json.loads(heard.read_text()), {line["stamp"]: line["seconds"] for line in lines})
 
 
 @dataclass(frozen=True)
@@ -162,29 +89,6 @@ def overlap(corners: np.ndarray, box: list[float]) -> float:
     return shared / ((corners[2] - corners[0]) * (corners[3] - corners[1]) + w * h - shared)
 
 
-def messages(bag_path: Path, topic: str) -> Iterator[Any]:
-    """The deserialised messages of one topic."""
-    with Bag(bag_path) as bag:
-        for message in bag.messages([topic]):
-            yield typestore().deserialize_cdr(message.cdr, bag.topics[topic].type)
-
-
-def pictures_of(bag_path: Path, out: Path) -> list[int]:
-    """Write overlay.webm and contact_sheet.png from a processed bag; returns the stamps of its frames."""
-    stamps, frames = [], []
-    for message in messages(bag_path, f"/{CAMERA}/overlay/image_raw/compressed"):
-        stamps.append(stamp_of(message))
-        frames.append(decode_compressed(message.format, message.data))
-    height, width = frames[0].shape[:2]
-    video = cv2.VideoWriter(str(out / "overlay.webm"), cv2.VideoWriter_fourcc(*"VP80"), 10.0, (width, height))
-    for frame in frames:
-        video.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-    video.release()
-    sheet = contact_sheet(frames[:: max(1, len(frames) // 8)], 2)
-    cv2.imwrite(str(out / "contact_sheet.png"), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-    return stamps
-
-
 def camvid_quality(bag_path: Path, truth_path: Path) -> tuple[float, float]:
     """mIoU over the classes of CamVid and pixel accuracy, of a processed bag against the truth in its source."""
     classes = len(LabelSpace.load("camvid"))
@@ -201,6 +105,7 @@ def camvid_quality(bag_path: Path, truth_path: Path) -> tuple[float, float]:
 
 def main() -> int:
     """Make the bags, replay, run, look, and sum up."""
+    stop_on_signals()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with kitti_seq, camvid_val and weights")
     parser.add_argument("--out", type=Path, default=Path("real_input_out"))
@@ -215,16 +120,19 @@ def main() -> int:
         subprocess.run([sys.executable, ROOT / "scripts" / "make_bags.py", name, data / folder, bag], check=True)
 
     replays = {}
-    for name, rate, domain in (("half_speed", 0.5, 71), ("full_speed", 1.0, 72)):
+    for name, rate in (("half_speed", 0.5), ("full_speed", 1.0)):
         say(f"KITTI through the node over DDS at {rate:g}x: node, player and planner in three processes")
-        replays[name] = replay(kitti, out / name, rate, domain)
+        replays[name] = replay(kitti, out / name, CAMERA, node=["--params-file", CONFIG], play=["--rate", str(rate)])
 
     say("KITTI through the offline runner, with overlays")
     kitti_out, camvid_out = out / "kitti_perceived.mcap", out / "camvid_perceived.mcap"
     outputs = ("semantic/*", "panoptic/*", "detections", "overlay/image_raw/compressed")
     run = command("run", kitti, "-o", kitti_out, "--config", CONFIG, "--topics", *outputs)
     subprocess.run(run, check=True)
-    stamps = pictures_of(kitti_out, out)
+    shown = list(pictures(kitti_out, f"/{CAMERA}/overlay/image_raw/compressed"))
+    stamps, frames = [stamp for stamp, _ in shown], [frame for _, frame in shown]
+    write_video(out / "overlay.webm", frames, 10.0)
+    write_picture(out / "contact_sheet.png", contact_sheet(frames[:: max(1, len(frames) // 8)], 2))
 
     say("CamVid val through the offline runner")
     settings = ("labels=camvid", "models.semantic=espnet_camvid", "models.instance=")
@@ -259,11 +167,10 @@ def summed_up(replays: dict[str, Replay], stamps: list[int]) -> dict[str, Any]:
 
     for name, result in replays.items():
         heard = result.heard
-        counted = {k: int(v) for k, v in heard["diagnostics"].items() if k.startswith(("dropped", "lost"))}
         summary[name] = {
             "images": heard["images"],
             "frames_out": heard["frames"],
-            "counted": {k: v for k, v in counted.items() if v},
+            "counted": result.counted,
             "latency_ms": percentiles(list(heard["latency_s"].values())),
             "beyond_forward_ms": percentiles(result.beyond_networks),
             "own_work_ms": percentiles(result.own_work),
@@ -273,8 +180,8 @@ def summed_up(replays: dict[str, Replay], stamps: list[int]) -> dict[str, Any]:
         expect(not heard["violations"], f"{name}: rules broken: {heard['violations']}")
         expect(heard["incomplete"] == 0, f"{name}: {heard['incomplete']} frames came without one of their messages")
         expect(
-            heard["frames"] + sum(counted.values()) == FRAMES,
-            f"{name}: {FRAMES} in, {heard['frames']} out, counted {counted}",
+            heard["frames"] + sum(result.counted.values()) == FRAMES,
+            f"{name}: {FRAMES} in, {heard['frames']} out, counted {result.counted}",
         )
         expect(set(map(int, heard["latency_s"])) <= set(stamps), f"{name}: a stamp that is none of the images'")
     expect(replays["half_speed"].heard["frames"] == FRAMES, "half_speed: not every frame came back")
@@ -286,11 +193,6 @@ def summed_up(replays: dict[str, Replay], stamps: list[int]) -> dict[str, Any]:
     }
     expect(len(kept) >= 0.8 * len(histories), f"cars that kept one id: {len(kept)} of {len(histories)}")
     return summary
-
-
-def say(what: str) -> None:
-    """One line of progress."""
-    print(f"== {what}", flush=True)
 
 
 if __name__ == "__main__":

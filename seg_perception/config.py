@@ -18,7 +18,7 @@ class ModelsConfig:
     """Which networks run, and on what. Names are those of ``seg_perception models list``, or paths of manifests."""
 
     semantic: str = option(
-        "espnet_cityscapes",
+        "world_semantic",
         "manifest of the semantic network, or of a panoptic one, which runs alone (a shipped name or a path)",
         live=False,
     )
@@ -31,8 +31,9 @@ class ModelsConfig:
     )
     precision: str = option(
         "f32",
-        "numeric precision of the runtime; openvino and torch may use bf16 where the CPU has it, torch f16 on cuda",
-        choices=("f32", "bf16", "f16"),
+        "numeric precision of the runtime; auto takes bf16 where openvino and the CPU have it, else f32; torch has "
+        "bf16 too, and f16 on cuda",
+        choices=("auto", "f32", "bf16", "f16"),
         live=False,
     )
     device: str = option("cpu", "what torch computes on", choices=("cpu", "cuda"), live=False)

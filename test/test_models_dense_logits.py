@@ -114,9 +114,9 @@ def test_a_duel_is_sure_only_of_what_interpolating_both_says(seed: int, apart: f
         corners[0, 1, :20] = -np.inf
     corners = corners.astype(np.float32)
     can_win = np.array([[True], [False], [True]]).repeat(200, axis=1)
-    weights = rng.random((5, 1, 200), np.float32), rng.random((7, 200), np.float32)
-    winner, sure = dense_logits._duel(corners, can_win, *weights)
-    np.testing.assert_array_equal(winner[sure], dense_logits._contest(corners, can_win, *weights)[sure])
+    weights = rng.random((5, 200), np.float32), rng.random((7, 200), np.float32)
+    wins, sure = dense_logits._duel(corners[0], corners[2], *weights)
+    np.testing.assert_array_equal(2 * wins[..., sure], dense_logits._contest(corners, can_win, *weights)[..., sure])
     assert not (infinite and sure[:20].any())
     if apart == 1.0:
         assert sure[20:].mean() > 0.5

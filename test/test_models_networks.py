@@ -152,6 +152,14 @@ def test_a_corrupt_file_is_named(tmp_path: Path, runtime: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_auto_takes_bf16_where_it_can_and_says_which(tmp_path: Path, runtime: str) -> None:
+    colour_network(tmp_path / "colours.onnx")
+    network = load_semantic(write(tmp_path), CAMVID, runtime=runtime, precision="auto")
+    expected = "bf16" if runtime == "openvino" and backends.has_bf16() else "f32"
+    assert network.describe()["precision"] == expected
+    assert backends.resolved_precision("f32", "openvino") == "f32"
+
+
 def test_the_wrong_task_runtime_or_precision_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     colour_network(tmp_path / "colours.onnx")

@@ -32,7 +32,11 @@ def test_every_frame_is_heard_and_checked(start, robot, domain: int, tmp_path: P
         robot.publisher("/camera/camera_info", CameraInfo),
         robot.publisher("/camera/image_raw", Image),
     )
-    robot.until(lambda: images.get_subscription_count() == 2, "node and listener")
+
+    def subscribed() -> set[str]:  # not how often: for a second the node may do so twice
+        return {info.node_name for info in robot.node.get_subscriptions_info_by_topic(images.topic_name)}
+
+    robot.until(lambda: subscribed() == {"segmentation", "planner_listener"}, "node and listener")
     masks = robot.hear("/camera/semantic/image_raw", Image, connect=True)
     for topic in ("semantic/image_raw", "semantic/confidence", "panoptic/image_raw"):
         robot.until(lambda t=topic: robot.node.count_subscribers(f"/camera/{t}") > 0, f"a reader of {topic}")

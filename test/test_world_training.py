@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -163,3 +165,40 @@ def test_exported_halves_have_the_documented_layout() -> None:
     assert (rows[:, 2:4] > 0).all()
     semantic = parameters(network.backbone) + parameters(network.pyramid) + parameters(network.semantic)
     assert semantic <= 1_500_000
+
+
+def test_export_is_half_as_large_says_the_same_and_signs_its_manifest(tmp_path: Path) -> None:
+    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    from tools.train.export import SIZE, export
+
+    torch.manual_seed(1)
+    module, path, manifest = SemanticNetwork(Network()).eval(), tmp_path / "small.onnx", tmp_path / "small.yaml"
+    manifest.write_text("weights:\n  file: small.onnx\n  sha256: unknown\n")
+    export(module, path, ["logits"], CLASSES)  # compares with torch by itself
+    model = onnx.load(str(path))
+    learned = sum(int(np.prod(a.dims)) for a in model.graph.initializer)
+    assert path.stat().st_size < 2.2 * learned
+    assert {p.key: p.value for p in model.metadata_props}["names"] == str(dict(enumerate(CLASSES)))
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in manifest.read_text()
+    image = np.random.default_rng(0).random((1, 3, SIZE[1], SIZE[0]), np.float32)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        expected = module(torch.from_numpy(image)).numpy()
+    (got,) = session.run(None, {"images": image})
+    assert (got.argmax(1) == expected.argmax(1)).mean() > 0.98
+
+
+def test_the_card_gets_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tools.train import card
+
+    path, scores = tmp_path / "card.md", tmp_path / "scores.json"
+    path.write_text(f"before\n{card.BEGIN}\nold\n{card.END}\nafter\n")
+    content = {"frames": 5, "miou": 0.5, "pq": 0.25, "id_switches": 3, "classes": {"road": {"iou": 0.875, "pq": None}}}
+    scores.write_text(json.dumps(content))
+    monkeypatch.setattr("sys.argv", ["card", str(scores), str(path)])
+    card.main()
+    lines = path.read_text().splitlines()
+    assert (lines[0], lines[-1], "old" in lines) == ("before", "after", False)
+    assert "| road | 87.5 |  |  |  |  |  |  |" in lines
+    assert "| **all, 5 frames** | 50.0 | 25.0 |  |  |  |  | 3 |" in lines
+    assert card.BEGIN in card.CARD.read_text()

@@ -7,6 +7,7 @@ shift per axis.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from math import ceil
 
@@ -105,7 +106,7 @@ def _tile_axis(length: int, tile: int, overlap: float) -> list[tuple[int, int, i
     return [(s, s + tile, *own) for s, own in zip(starts, pairwise(seams), strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Axis:
     """Bilinear interpolation along one axis: output ``i`` is ``grid[low[i]] * (1 - weight[i]) + grid[high[i]] *
     weight[i]``.
@@ -157,14 +158,25 @@ def axis(span: Span, start: int, stop: int, input_size: int, grid_size: int) -> 
     grid_per_input = grid_size / input_size
     scale = np.float32(span.scale * grid_per_input)
     offset = np.float32(span.placed * grid_per_input - 0.5)
-    pixels = np.arange(start - span.start, stop - span.start, dtype=np.float32)
-    position = scale * (pixels + np.float32(0.5)) + offset
-    cell = np.clip(np.floor(position).astype(np.intp) + 1, 0, grid_size)
+    position = np.arange(start - span.start, stop - span.start, dtype=np.float32)
+    position += np.float32(0.5)
+    position *= scale
+    position += offset
+    # A mask's axes are a good part of its time: ufuncs with few temporaries, not np.clip.
+    cell = np.floor(position).astype(np.intp)
+    cell += 1
+    np.minimum(np.maximum(cell, 0, out=cell), grid_size, out=cell)
     low = np.maximum(cell - 1, 0)
     high = np.minimum(cell, grid_size - 1)
-    weight = np.clip(position - low.astype(np.float32), 0, 1).astype(np.float32)
+    weight = position - low.astype(np.float32)
     weight[low == high] = 0
     return Axis(grid_size, float(scale), float(position[0]), cell, low, high, weight)
+
+
+@lru_cache(maxsize=256)
+def lasting_axis(span: Span, start: int, stop: int, input_size: int, grid_size: int) -> Axis:
+    """:func:`axis`, remembered: a camera's views are the same in every frame."""
+    return axis(span, start, stop, input_size, grid_size)
 
 
 def bilinear(grid: Float32Array, rows: Axis, columns: Axis) -> Float32Array:

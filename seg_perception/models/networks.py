@@ -14,7 +14,7 @@ import numpy as np
 from seg_perception.errors import InputError, ModelError
 from seg_perception.labels import LabelSpace
 from seg_perception.models import backends
-from seg_perception.models.backends import Backend, resolved_threads
+from seg_perception.models.backends import Backend, resolved_precision, resolved_threads
 from seg_perception.models.conformity import mismatches
 from seg_perception.models.decoders import dense_logits, queries, rcnn, yolo
 from seg_perception.models.geometry import View, views
@@ -34,7 +34,11 @@ class Engine:
         self.threads = resolved_threads(threads)
         self.device = device
         self.backend: Backend = backends.load(
-            self.runtime, manifest, precision=precision, threads=self.threads, device=device
+            self.runtime,
+            manifest,
+            precision=resolved_precision(precision, self.runtime),
+            threads=self.threads,
+            device=device,
         )
         wrong = mismatches(manifest, self.backend)
         if wrong:

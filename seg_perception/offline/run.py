@@ -92,7 +92,8 @@ def run_bag(
                         if record is not None:
                             writer.write(f"{root}/{output.topic}", serialised(record.TYPE, record), log_time)
                 stream.report.written += 1
-                stream.report.add_times({**result.seconds, **times.seconds})
+                seconds = {**result.seconds, **times.seconds}
+                stream.report.add_times({**seconds, "frame": sum(seconds.values())})
             if not stream.report.read:
                 raise BagError(stream.report.damage or f"{bag}: {image.name} has no messages")
             writer.note("seg_perception", as_note(origin))

@@ -12,6 +12,7 @@ import json
 import struct
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -176,7 +177,9 @@ class PlannerListener(Node):
         }
 
 
-def listen(camera: str, *, compressed_input: bool, idle: float, timeout: float) -> dict[str, Any]:
+def listen(
+    camera: str, *, compressed_input: bool, idle: float, timeout: float, say: Callable[[str], None] = print
+) -> dict[str, Any]:
     """Listen until nothing came for ``idle`` seconds after the first message, for ``timeout`` seconds in all, or until
     KeyboardInterrupt; returns the summary.
     """
@@ -185,6 +188,7 @@ def listen(camera: str, *, compressed_input: bool, idle: float, timeout: float) 
     # Ctrl-C is how a person ends it: then the context must still be there, and what was heard is told all the same.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = PlannerListener(camera, compressed_input)
+    say(f"listening below {node.resolve_topic_name(camera)}")
     started = time.monotonic()
     try:
         while time.monotonic() - started < timeout:

@@ -114,7 +114,7 @@ def _play(bag: Bag, chosen: Collection[Topic], options: PlayOptions, say: Callab
         clock = _Clock(node, options.clock) if options.clock else None
         began = time.monotonic()
         try:
-            _wait(publishers, options, say)
+            _wait(node, publishers, options, say)
             began = time.monotonic()
             _pass(bag, publishers, options, clock, played)
             while options.loop:
@@ -153,19 +153,27 @@ def _publishers(node: Any, chosen: Collection[Topic], options: PlayOptions, play
     return publishers
 
 
-def _wait(publishers: Mapping[str, Any], options: PlayOptions, say: Callable[[str], None]) -> None:
-    """Until every topic has its subscribers, or the time for it is over."""
+def _wait(node: Any, publishers: Mapping[str, Any], options: PlayOptions, say: Callable[[str], None]) -> None:
+    """Until every topic has its subscribers, or the time for it is over. A node that subscribes twice counts once."""
     if not options.wait:
         return
     expected = {p: options.subscribers.get(p.topic_name, 1) for p in publishers.values()}
     end = time.monotonic() + options.wait
-    while time.monotonic() < end and any(p.get_subscription_count() < n for p, n in expected.items()):
+    while time.monotonic() < end and any(_subscribing(node, p) < n for p, n in expected.items()):
         time.sleep(0.02)
     for publisher, number in expected.items():
-        matched = publisher.get_subscription_count()
+        matched = _subscribing(node, publisher)
         if matched < number:
             say(f"{publisher.topic_name}: {matched} of {number} subscribers after {options.wait:g} s; playing anyway")
     time.sleep(_SETTLE_SECONDS)
+
+
+def _subscribing(node: Any, publisher: Any) -> int:
+    """How many nodes are connected to ``publisher``."""
+    if not publisher.get_subscription_count():
+        return 0
+    subscriptions = node.get_subscriptions_info_by_topic(publisher.topic_name)
+    return len({(s.node_namespace, s.node_name) for s in subscriptions})
 
 
 def _pass(bag: Bag, publishers: Mapping[str, Any], options: PlayOptions, clock: _Clock | None, played: Played) -> None:
@@ -270,7 +278,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--wait", type=float, nargs="?", const=10.0, default=0.0, metavar="S", help="up to S seconds for subscribers"
     )
     parser.add_argument(
-        "--subscribers", nargs="+", default=[], metavar="TOPIC=N", help="how many to wait for, 1 for each topic else"
+        "--subscribers",
+        nargs="+",
+        default=[],
+        metavar="TOPIC=N",
+        help="how many nodes to wait for, 1 for each topic else",
     )
 
 

@@ -1,52 +1,98 @@
-"""``python -m tools.train.export CHECKPOINT OUT``: the two ONNX files, checked against torch."""
+"""``python -m tools.train.export CHECKPOINT [FOLDER]``: the two ONNX files, checked against torch, and their manifests'
+checksums.
+"""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 
-from tools.train.networks import InstanceNetwork, Network, SemanticNetwork, parameters
+from tools.train.networks import InstanceNetwork, Network, SemanticNetwork
 from tools.world.variants import CLASSES, THINGS
 
 SIZE = (512, 288)
+SHIPPED = Path(__file__).resolve().parents[2] / "config" / "models"
+LARGE = 256
+"""Arrays of at least so many numbers are stored in half precision; biases, and what shapes are made of, stay."""
+
+Outputs = list[NDArray[np.float32]]
 
 
 def main() -> None:
-    """Write ``semantic.onnx`` and ``instance.onnx``."""
+    """Write ``world_semantic.onnx`` and ``world_instance.onnx``."""
     parser = argparse.ArgumentParser(prog="python -m tools.train.export", description=__doc__)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=SHIPPED, help="default: config/models, what is shipped")
     chosen = parser.parse_args()
     network = Network()
     network.load_state_dict(torch.load(chosen.checkpoint, weights_only=True)["average"])
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    export(SemanticNetwork(network), chosen.out / "semantic.onnx", ["logits"], CLASSES)
-    export(InstanceNetwork(network), chosen.out / "instance.onnx", ["output0", "output1"], THINGS)
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    export(SemanticNetwork(network), chosen.folder / "world_semantic.onnx", ["logits"], CLASSES)
+    export(InstanceNetwork(network), chosen.folder / "world_instance.onnx", ["output0", "output1"], THINGS)
 
 
 def export(module: torch.nn.Module, path: Path, outputs: list[str], classes: tuple[str, ...]) -> None:
-    """Write a network for one picture of ``SIZE``; raises ``AssertionError`` when onnxruntime disagrees with torch."""
+    """Write a network for one picture of ``SIZE``, its weights in half precision; a manifest of the same name beside
+    it gets its checksum.
+
+    Raises ``AssertionError`` when onnxruntime disagrees with torch.
+    """
     module.eval()
+    torch.manual_seed(0)
     image = torch.rand(1, 3, SIZE[1], SIZE[0])
+    with torch.no_grad():
+        result = module(image)
+    expected = [t.numpy() for t in (result if isinstance(result, tuple) else (result,))]
     torch.onnx.export(
         module, (image,), str(path), input_names=["images"], output_names=outputs, opset_version=17, dynamo=False
     )
     model = onnx.load(str(path))
+    for want, got in zip(expected, _run(model, image), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-3, atol=2e-3)
+    halve(model)
     onnx.helper.set_model_props(model, {"names": str(dict(enumerate(classes)))})
+    onnx.checker.check_model(model)
+    for want, got in zip(expected, _run(model, image), strict=True):
+        # What rounding the weights costs: a part of each output's own spread.
+        assert np.abs(got - want).max() < 0.05 * want.std(), "half-precision weights change the outputs too much"
     onnx.save(model, str(path))
-    with torch.no_grad():
-        expected = module(image)
-    given = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(
-        None, {"images": image.numpy()}
-    )
-    for want, got in zip(expected if isinstance(expected, tuple) else (expected,), given, strict=True):
-        np.testing.assert_allclose(got, want.numpy(), rtol=1e-3, atol=2e-3)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {parameters(module)} parameters")
+    learned = sum(int(np.prod(array.dims)) for array in model.graph.initializer)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {learned} parameters")
+    manifest = path.with_suffix(".yaml")
+    if manifest.is_file():
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        text, found = re.subn(r"(?m)^(  sha256: ).*$", rf"\g<1>{digest}", manifest.read_text(encoding="utf-8"))
+        assert found == 1, f"{manifest}: expected one line with the weights' sha256"
+        manifest.write_text(text, encoding="utf-8")
+
+
+def halve(model: onnx.ModelProto) -> None:
+    """Store the large float32 arrays of ``model`` as float16, each cast back to float32 where the graph begins. What
+    is computed stays float32: runtimes do the cast once, when they load the file.
+    """
+    casts = []
+    for array in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(array)
+        if values.dtype == np.float32 and values.size >= LARGE:
+            name = array.name
+            array.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+            casts.append(onnx.helper.make_node("Cast", [array.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _run(model: onnx.ModelProto, image: torch.Tensor) -> Outputs:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"images": image.numpy()})
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ def main() -> None:
     bag.add_argument("--frames", type=int, default=100)
     bag.add_argument("--rate", type=int, default=10, choices=(10, 30), help="camera frames per second")
     bag.add_argument("--compressed", action="store_true", help="the camera's pictures as JPEG")
+    bag.add_argument("--lidar-columns", type=int, default=720, help="points of each LiDAR beam in one turn")
     shards = commands.add_parser("shards", help="single views with truth, for training")
     shards.add_argument("folder", type=Path)
     shards.add_argument("--split", choices=("train", "val", "test"), required=True)
@@ -34,8 +35,10 @@ def main() -> None:
     cv2.setNumThreads(1)
     if chosen.command == "bag":
         from tools.world.bag import write_bag
+        from tools.world.lidar import Lidar
 
-        write_bag(chosen.output, chosen.seed, chosen.frames, chosen.rate, chosen.compressed)
+        lidar = Lidar(columns=chosen.lidar_columns)
+        write_bag(chosen.output, chosen.seed, chosen.frames, chosen.rate, chosen.compressed, lidar)
     else:
         from tools.world.shards import write_shards
 

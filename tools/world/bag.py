@@ -58,11 +58,11 @@ POINT_TRUTH = np.dtype([("label", "<u4"), ("instance", "<u4")])
 _DATATYPE = {"<f4": 7, "<u4": 6, "<u2": 4}
 
 
-def write_bag(output: Path, seed: int, frames: int, rate: int, compressed: bool, lidar: Lidar | None = None) -> None:
+def write_bag(output: Path, seed: int, frames: int, rate: int, compressed: bool, lidar: Lidar) -> None:
     """Render ``frames`` frames of ``seed`` and write the bag ``output`` (``.mcap``)."""
     sequence = Sequence(seed, frames, rate)
     with BagWriter(output) as writer:
-        _Recorder(writer, sequence, compressed, lidar or Lidar()).record()
+        _Recorder(writer, sequence, compressed, lidar).record()
         writer.note(
             "world", {"seed": str(seed), "split": sequence.scene.split, "frames": str(frames), "rate": str(rate)}
         )

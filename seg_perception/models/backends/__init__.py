@@ -12,7 +12,17 @@ from seg_perception.errors import ConfigError
 from seg_perception.models.backends.base import Backend, TensorInfo
 from seg_perception.models.manifest import Manifest
 
-__all__ = ["GRAPH_RUNTIMES", "RUNTIMES", "Backend", "TensorInfo", "able", "chosen", "load", "resolved_threads"]
+__all__ = [
+    "GRAPH_RUNTIMES",
+    "RUNTIMES",
+    "Backend",
+    "TensorInfo",
+    "able",
+    "chosen",
+    "load",
+    "resolved_precision",
+    "resolved_threads",
+]
 
 GRAPH_RUNTIMES = ("onnxruntime", "openvino")
 """Those that execute a file with a graph; torch executes what a library builds."""
@@ -32,6 +42,22 @@ def resolved_threads(threads: int) -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def resolved_precision(precision: str, runtime: str) -> str:
+    """``precision``, or what ``auto`` means here: bf16 where ``runtime`` and the CPU have it, else f32."""
+    if precision != "auto":
+        return precision
+    return "bf16" if runtime == "openvino" and has_bf16() else "f32"
+
+
+def has_bf16() -> bool:
+    """Whether openvino is installed and computes in bfloat16 on this CPU."""
+    try:
+        module = import_module("seg_perception.models.backends.openvino_backend")
+    except ImportError:
+        return False
+    return "bf16" in module.precisions()
 
 
 def able(manifest: Manifest) -> tuple[str, ...]:
@@ -68,6 +94,10 @@ def load(runtime: str, manifest: Manifest, *, precision: str, threads: int, devi
         )
     if runtime in GRAPH_RUNTIMES and device != "cpu":
         raise ConfigError(f"runtime '{runtime}' computes on the CPU here; device '{device}' needs runtime 'torch'")
+    if runtime == "torch":
+        # Its threads must not wait in a busy loop: that takes the core from tracking, fusion and the other network.
+        # OpenMP reads this once, when torch is first imported.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         module = import_module(f"seg_perception.models.backends.{runtime}_backend")
     except ImportError as error:

@@ -29,25 +29,25 @@ def _core() -> openvino.Core:
 
 def load(manifest: Manifest, *, precision: str, threads: int, device: str) -> Backend:
     """Load an ONNX or OpenVINO IR file; see :func:`seg_perception.models.backends.load`."""
-    core = _core()
-    available = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    if _CAPABILITY.get(precision) not in available:
-        has = [name for name, capability in _CAPABILITY.items() if capability in available]
-        raise ConfigError(f"openvino on this CPU has no precision '{precision}'; it has {', '.join(has)}")
-    reshape = (1, *manifest.input_shape) if manifest.input.reshape else None
-    return OpenVinoBackend(core, weights.obtain(manifest), precision, threads, reshape)
+    if precision not in precisions():
+        raise ConfigError(f"openvino on this CPU has no precision '{precision}'; it has {', '.join(precisions())}")
+    return OpenVinoBackend(_core(), manifest, weights.obtain(manifest), precision, threads)
+
+
+def precisions() -> tuple[str, ...]:
+    """The precisions that this CPU computes in."""
+    available = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return tuple(name for name, capability in _CAPABILITY.items() if capability in available)
 
 
 class OpenVinoBackend:
     """A compiled model with one infer request; its outputs hold until the next call."""
 
-    def __init__(
-        self, core: openvino.Core, path: Path, precision: str, threads: int, reshape: tuple[int, ...] | None
-    ) -> None:
+    def __init__(self, core: openvino.Core, manifest: Manifest, path: Path, precision: str, threads: int) -> None:
         try:
             model = core.read_model(str(path))
-            if reshape is not None:
-                model.reshape(list(reshape))
+            if manifest.input.reshape:
+                model.reshape([1, *manifest.input_shape])
             compiled = core.compile_model(
                 model,
                 "CPU",
@@ -60,8 +60,9 @@ class OpenVinoBackend:
         except RuntimeError as error:
             raise ModelError(f"weights {path} cannot be loaded by openvino: {_cause(error)}") from error
         self._request = compiled.create_infer_request()
-        self.inputs = tuple(_info(port) for port in compiled.inputs)
-        self.outputs = tuple(_info(port) for port in compiled.outputs)
+        names = (manifest.input.name, *manifest.outputs)
+        self.inputs = tuple(_info(port, names) for port in compiled.inputs)
+        self.outputs = tuple(_info(port, names) for port in compiled.outputs)
         self.version = str(openvino.__version__)
         used = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()  # it may have had reasons of its own
         self.precision = _CALLED.get(used, used)
@@ -72,9 +73,11 @@ class OpenVinoBackend:
         return [results[name] for name in outputs]
 
 
-def _info(port: Any) -> TensorInfo:
+def _info(port: Any, names: tuple[str, ...]) -> TensorInfo:
+    """A port may have several names, of which the manifest's counts."""
+    name = next((n for n in names if n in port.get_names()), port.get_any_name())
     shape = tuple(d.get_length() if d.is_static else None for d in port.get_partial_shape())
-    return TensorInfo(port.get_any_name(), shape, port.get_element_type().to_dtype().name)
+    return TensorInfo(name, shape, port.get_element_type().to_dtype().name)
 
 
 def _cause(error: RuntimeError) -> str:

@@ -12,11 +12,13 @@ bit a cell with one winner at its corners keeps it.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_perception.models.geometry import Axis, View, axis, bilinear
+from seg_perception.models.geometry import Axis, View, bilinear, lasting_axis
 from seg_perception.types import UNLABELLED, BoolArray, Float32Array, UInt8Array
 
 _TILE = 32768  # values that argmax compares at a time: 128 kB, a level-2 cache
@@ -28,6 +30,7 @@ _CONFIDENCE_POINTS = 96  # grid points of the confidence along the shorter side
 _SUBPIXEL = 1e-3  # of a grid point: what the confidence may be off
 _DENSE_FROM = 1 / 3  # part of the pixels in disagreeing cells from which on it is quicker to interpolate all
 _DENSE_ROWS = 16
+_CHANNELS = np.arange(256, dtype=np.uint8)
 
 
 def decode(
@@ -48,11 +51,11 @@ def decode(
     between classes, where it is low. It is 1..255, and 0 exactly where the label is 255.
     """
     own_y, own_x = view.own
-    rows = axis(view.y, own_y.start, own_y.stop, input_size[0], logits.shape[1])
-    columns = axis(view.x, own_x.start, own_x.stop, input_size[1], logits.shape[2])
+    rows = lasting_axis(view.y, own_y.start, own_y.stop, input_size[0], logits.shape[1])
+    columns = lasting_axis(view.x, own_x.start, own_x.stop, input_size[1], logits.shape[2])
     found, sure = labels[view.own], confidence[view.own]
-    cv2.LUT(upsampled_argmax(logits, rows, columns), table, dst=found)
-    np.multiply(_confidence(logits, rows, columns), found != UNLABELLED, out=sure)
+    found[:] = upsampled_argmax(logits, rows, columns, table)
+    np.multiply(_confidence(logits, rows, columns), (found != UNLABELLED).view(np.uint8), out=sure)
 
 
 def argmax(logits: Float32Array) -> UInt8Array:
@@ -76,33 +79,42 @@ def argmax(logits: Float32Array) -> UInt8Array:
     return labels
 
 
-def upsampled_argmax(logits: Float32Array, rows: Axis, columns: Axis) -> UInt8Array:
-    """``argmax(bilinear(logits, rows, columns))`` as ``(len(rows), len(columns))`` uint8."""
+def upsampled_argmax(logits: Float32Array, rows: Axis, columns: Axis, table: UInt8Array = _CHANNELS) -> UInt8Array:
+    """``table[argmax(bilinear(logits, rows, columns))]`` as ``(len(rows), len(columns))`` uint8."""
     if rows.identity and columns.identity:
-        return argmax(logits)
+        return _mapped(argmax(logits), table)
     used = rows.part(0, len(rows))[0], columns.part(0, len(columns))[0]
     corners = np.zeros(logits.shape[1:], np.uint8)
     corners[used] = argmax(logits[:, used[0], used[1]])
-    cells = np.pad(corners, 1, mode="edge")  # cell (i, j) has the corners [i:i+2, j:j+2]
+    # Cell (i, j) has the corners [i:i+2, j:j+2].
+    cells = np.asarray(cv2.copyMakeBorder(corners, 1, 1, 1, 1, cv2.BORDER_REPLICATE), np.uint8)
     upper, lower = cells[:-1], cells[1:]
     mixed = (upper[:, :-1] != upper[:, 1:]) | (lower[:, :-1] != lower[:, 1:]) | (upper[:, :-1] != lower[:, :-1])
-    row_pixels, column_pixels = _Pixels(rows), _Pixels(columns)
+    row_pixels, column_pixels = _pixels(rows), _pixels(columns)
     mixed &= (row_pixels.count > 0)[:, None] & (column_pixels.count > 0)
     undecided = row_pixels.count.astype(np.float32) @ mixed.astype(np.float32) @ column_pixels.count.astype(np.float32)
     if undecided > _DENSE_FROM * len(rows) * len(columns):
-        return _dense(logits, rows, columns)
-    labels: UInt8Array = np.take(np.take(cells, columns.cell, axis=1), rows.cell, axis=0)
+        return _mapped(_dense(logits, rows, columns), table)
+    labels: UInt8Array = np.take(np.take(table[cells], columns.cell, axis=1), rows.cell, axis=0)
     if len(row_pixels.index) * len(column_pixels.index) <= _FEW:
-        _resolve_pixels(logits, np.take(np.take(mixed, columns.cell, axis=1), rows.cell, axis=0), rows, columns, labels)
+        _resolve_pixels(
+            logits, np.take(np.take(mixed, columns.cell, axis=1), rows.cell, axis=0), rows, columns, table, labels
+        )
         return labels
     where = np.nonzero(mixed)
     for start in range(0, len(where[0]), _CELLS):
         part = slice(start, start + _CELLS)
-        _resolve_cells(logits, where[0][part], where[1][part], row_pixels, column_pixels, labels)
+        _resolve_cells(logits, where[0][part], where[1][part], row_pixels, column_pixels, table, labels)
     return labels
 
 
-def _resolve_pixels(logits: Float32Array, where: BoolArray, rows: Axis, columns: Axis, labels: UInt8Array) -> None:
+def _mapped(channels: UInt8Array, table: UInt8Array) -> UInt8Array:
+    return np.asarray(cv2.LUT(channels, table), np.uint8)
+
+
+def _resolve_pixels(
+    logits: Float32Array, where: BoolArray, rows: Axis, columns: Axis, table: UInt8Array, labels: UInt8Array
+) -> None:
     """Interpolate every class at the pixels ``where``, and write the winners into ``labels``: where a cell holds so
     few pixels that to ask which classes can win costs more than to interpolate them.
     """
@@ -115,7 +127,13 @@ def _resolve_pixels(logits: Float32Array, where: BoolArray, rows: Axis, columns:
         wy, wx = rows.weight[y], columns.weight[x]
         upper = flat.take(top + left, 1, mode="clip") * (1 - wx) + flat.take(top + right, 1, mode="clip") * wx
         lower = flat.take(bottom + left, 1, mode="clip") * (1 - wx) + flat.take(bottom + right, 1, mode="clip") * wx
-        labels[y, x] = argmax((upper * (1 - wy) + lower * wy)[:, None])[0]
+        labels[y, x] = table[argmax((upper * (1 - wy) + lower * wy)[:, None])[0]]
+
+
+@lru_cache(maxsize=256)
+def _pixels(along: Axis) -> _Pixels:
+    """Remembered, as lasting axes are."""
+    return _Pixels(along)
 
 
 class _Pixels:
@@ -140,6 +158,7 @@ def _resolve_cells(
     cell_x: NDArray[np.intp],
     rows: _Pixels,
     columns: _Pixels,
+    table: UInt8Array,
     labels: UInt8Array,
 ) -> None:
     """Interpolate in these cells the classes that can win there, and write the winners into ``labels``."""
@@ -148,73 +167,93 @@ def _resolve_cells(
     left, right = columns.low[cell_x], columns.high[cell_x]
     flat = logits.reshape(classes, -1)
     corners = np.take(flat, np.stack([top + left, top + right, bottom + left, bottom + right]), axis=1)  # (C, 4, K)
-    can_win = corners.max(axis=1) >= corners.min(axis=1).max(axis=0)
-    weights = rows.weight[:, cell_y][:, None], columns.weight[:, cell_x]  # (P, 1, K), (Q, K)
-    winner = np.empty((len(cell_y), len(rows.weight), len(columns.weight)), np.uint8)
-    pairs = np.flatnonzero(can_win.sum(axis=0) == 2)
-    winner[pairs], sure = _duel(corners[:, :, pairs], can_win[:, pairs], *(w[..., pairs] for w in weights))
+    can_win = _candidates(corners)
+    candidates = can_win.sum(axis=0, dtype=np.uint8)
+    weight_y, weight_x = rows.weight[:, cell_y], columns.weight[:, cell_x]  # (P, K), (Q, K)
+
+    winner = np.empty((len(cell_y), len(weight_y), len(weight_x)), np.uint8)
+
+    pairs = np.flatnonzero(candidates == 2)
+    number = np.arange(classes, dtype=np.uint8)[:, None]
+    high = (can_win * number).max(axis=0)[pairs]
+    low = np.uint8(classes - 1) - (can_win * number[::-1]).max(axis=0)[pairs]
+    first, second = (corners[c, np.arange(4)[:, None], pairs] for c in (low, high))
+    wins, sure = _duel(first, second, weight_y[:, pairs], weight_x[:, pairs])
+    low, high = table[low], table[high]
+    winner[pairs] = (low + wins * (high - low)).transpose(2, 0, 1)  # as bytes, which wrap around
+
     unsure = np.ones(len(cell_y), np.bool_)
     unsure[pairs[sure]] = False
     others = np.flatnonzero(unsure)
     if len(others):
-        winner[others] = _contest(corners[:, :, others], can_win[:, others], *(w[..., others] for w in weights))
-    # Cells of equal size are written as blocks: an index for each cell, not for each pixel.
-    height, width = rows.count[cell_y], columns.count[cell_x]
-    for h, w in {*zip(height.tolist(), width.tolist(), strict=True)}:
-        equal = (height == h) & (width == w)
-        blocks = np.lib.stride_tricks.sliding_window_view(labels, (h, w), writeable=True)
-        blocks[rows.index[0, cell_y[equal]], columns.index[0, cell_x[equal]]] = winner[equal, :h, :w]
+        contest = _contest(corners[..., others], can_win[:, others], weight_y[:, others], weight_x[:, others])
+        winner[others] = table[contest].transpose(2, 0, 1)
+
+    # A cell's part of a row is written as one item; rows that a cell repeats are written again.
+    y, x, length = rows.index.T[cell_y], columns.index[0, cell_x, None], columns.count[cell_x]
+    for n in np.unique(length).tolist():
+        equal = np.flatnonzero(length == n)
+        runs = np.ndarray((labels.shape[0], labels.shape[1] - n + 1), f"V{n}", labels, strides=labels.strides)
+        runs[y[equal], x[equal]] = np.ascontiguousarray(winner[equal, :, :n]).view(runs.dtype)[..., 0]
+
+
+def _candidates(corners: Float32Array) -> BoolArray:
+    """Which classes ``(C, K)`` can win in cells with the ``corners`` ``(C, 4, K)``; none where a corner is NaN."""
+    can_win: BoolArray = corners.max(axis=1) >= corners.min(axis=1).max(axis=0)
+    crowded = np.flatnonzero(can_win.sum(axis=0, dtype=np.uint8) > 2)
+    rivals, corner = corners[..., crowded], np.arange(4)[:, None]
+    # A class that lies below the winner of one corner at all four corners is below it everywhere.
+    remaining = can_win[:, crowded]
+    for winner in rivals.argmax(axis=0):
+        remaining &= (rivals >= rivals[winner, corner, np.arange(len(crowded))]).any(axis=1)
+    can_win[:, crowded] = remaining
+    return can_win
 
 
 @np.errstate(invalid="ignore")  # infinite corners make a NaN, of which nothing is sure
 def _duel(
-    corners: Float32Array, can_win: BoolArray, weight_y: Float32Array, weight_x: Float32Array
-) -> tuple[UInt8Array, BoolArray]:
-    """The winners ``(K, P, Q)`` in cells where two classes can win, by the sign of their interpolated difference; and
-    the cells ``(K,)`` where that differs everywhere from 0 by more than rounding can do, so that the sign is sure.
+    first: Float32Array, second: Float32Array, weight_y: Float32Array, weight_x: Float32Array
+) -> tuple[BoolArray, BoolArray]:
+    """Where ``(P, Q, K)`` the second of two classes, whose corners are ``(4, K)`` each, beats the first, by the sign of
+    their interpolated difference; and the cells ``(K,)`` where that differs everywhere from 0 by more than rounding can
+    do, so that the sign is sure.
     """
-    first_class, second_class = np.nonzero(can_win.T)[1].reshape(-1, 2).T
-    cells = np.arange(can_win.shape[1])
-    first, second = corners[first_class, :, cells].T, corners[second_class, :, cells].T  # (4, K)
     lead = second - first
     upper = lead[0] + (lead[1] - lead[0]) * weight_x
-    lower = lead[2] + (lead[3] - lead[2]) * weight_x
-    value = (lower - upper) * weight_y
+    down = lead[2] + (lead[3] - lead[2]) * weight_x - upper
+    value = down * weight_y[:, None]
     value += upper
-    wins = np.ascontiguousarray((value > 0).transpose(2, 0, 1)).view(np.uint8)
-    numbers = first_class.astype(np.uint8), (second_class - first_class).astype(np.uint8)
-    winner = numbers[0][:, None, None] + wins * numbers[1][:, None, None]
+    wins: BoolArray = value > 0
     largest = np.maximum(np.abs(first), np.abs(second)).max(axis=0)
-    return winner, np.abs(value, out=value).min(axis=(0, 1)) > _ROUNDING * largest
+    least = np.abs(value, out=value).min(axis=(0, 1))
+    sure: BoolArray = least > _ROUNDING * largest
+    return wins, sure
 
 
 def _contest(corners: Float32Array, can_win: BoolArray, weight_y: Float32Array, weight_x: Float32Array) -> UInt8Array:
-    """The winners ``(K, P, Q)`` in any cells: all that can win are interpolated in turns."""
-    candidates = can_win.sum(axis=0)
-    order = np.argsort(-candidates, kind="stable")  # most candidates first: the r-th round is then a slice
-    candidates, corners = candidates[order], corners[:, :, order]
-    weight_y, weight_x = weight_y[..., order], weight_x[..., order]
+    """The winners ``(P, Q, K)`` in any cells: all that can win are interpolated in turns."""
+    candidates = can_win.sum(axis=0, dtype=np.uint8)
+    order = np.argsort(candidates, kind="stable")[::-1]  # most candidates first: the r-th round is then a slice
+    candidates, corners = candidates[order], corners[..., order]
+    weight_y, weight_x = weight_y[:, None, order], weight_x[:, order]
     nth_class = np.nonzero(can_win.T[order])[1]  # cell by cell, classes in rising order
-    first = np.cumsum(candidates) - candidates
+    first = np.cumsum(candidates, dtype=np.intp) - candidates
 
     shape = (len(weight_y), *weight_x.shape)
     best, winner = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.uint8)
     for turn in range(int(candidates[0])):
-        n = int(np.searchsorted(-candidates, -turn))  # cells with more than `turn` candidates
+        n = np.count_nonzero(candidates > turn)
         chosen = nth_class[first[:n] + turn]
-        a, b, c, d = (corners[chosen, k, np.arange(n)] for k in range(4))
+        a, b, c, d = corners[chosen, np.arange(4)[:, None], np.arange(n)]
         wy, wx = weight_y[..., :n], weight_x[:, :n]
         value = (a * (1 - wx) + b * wx) * (1 - wy)
         value += (c * (1 - wx) + d * wx) * wy
-        if turn == 0:  # which all cells take part in, but for those with a NaN
-            best[:, :, :n], winner[:, :, :n] = value, chosen
-            continue
-        over = value > best[:, :, :n]
-        np.maximum(best[:, :, :n], value, out=best[:, :, :n])
-        np.maximum(winner[:, :, :n], over * chosen.astype(np.uint8), out=winner[:, :, :n])
-    winner[:, :, candidates == 0] = UNLABELLED  # a corner is NaN
-    in_turn = np.empty((len(order), *shape[:2]), np.uint8)
-    in_turn[order] = winner.transpose(2, 0, 1)
+        over = value > best[..., :n]
+        np.maximum(best[..., :n], value, out=best[..., :n])
+        np.maximum(winner[..., :n], over * chosen.astype(np.uint8), out=winner[..., :n])
+    winner[..., candidates == 0] = UNLABELLED  # a corner is NaN
+    in_turn = np.empty_like(winner)
+    in_turn[..., order] = winner
     return in_turn
 
 
@@ -252,7 +291,7 @@ def spread(probability: Float32Array, shape: tuple[int, ...], rows: Axis, column
     """
     step = _step(shape)
     first = step // 2
-    coarse = np.clip(np.nan_to_num(probability) * 255 + 0.5, 1, 255).astype(np.uint8)
+    coarse = np.fmax(np.minimum(probability, 1) * 255 + 0.5, 1).astype(np.uint8)  # fmax passes over NaN
     to_coarse = [(a.scale / step, (a.offset - first) / step) for a in (columns, rows)]  # image pixel -> coarse point
     (scale_x, shift_x), (scale_y, shift_y) = to_coarse
     size = (len(columns), len(rows))

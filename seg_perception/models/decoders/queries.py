@@ -87,7 +87,7 @@ def semantic(
     homes = np.full(256, UNLABELLED, np.uint8)
     homes[: len(channels)] = table[channels]
     found, sure = labels[view.own], confidence[view.own]
-    cv2.LUT(upsampled_argmax(scores, rows, columns), homes, dst=found)
+    found[:] = upsampled_argmax(scores, rows, columns, homes)
     np.multiply(spread(sampled(scores).max(axis=0), scores.shape[1:], rows, columns), found != UNLABELLED, out=sure)
 
 

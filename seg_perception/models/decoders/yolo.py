@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_perception.models.geometry import Axis, View, axis, bilinear
+from seg_perception.models.geometry import Axis, View, bilinear, lasting_axis
 from seg_perception.types import UNLABELLED, Float32Array, Instances, Mask, UInt8Array
 
 MAX_INSTANCES = 300
@@ -55,7 +55,7 @@ def decode(
     found, labels, boxes = found[chosen], labels[chosen], to_image(boxes[chosen], view)
     coefficients = anchors[4 + count :, found].T
     rows, columns = (
-        axis(span, span.start, span.start + span.length, size, grid)
+        lasting_axis(span, span.start, span.start + span.length, size, grid)
         for span, size, grid in zip((view.y, view.x), input_size, prototypes.shape[1:], strict=True)
     )
     masks = [_mask(c, prototypes, box, view, rows, columns) for c, box in zip(coefficients, boxes, strict=True)]

@@ -1,0 +1,101 @@
+"""What came out of a bag, to look at: messages by stamp, a video, a sheet of moments."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from seg_perception.conformance import stamp_of
+from seg_perception.errors import InputError
+from seg_perception.images import decode_compressed
+from seg_perception.interfaces import typestore
+from seg_perception.labels import LabelSpace
+from seg_perception.offline.bags import Bag
+from seg_perception.rendering import overlay
+from seg_perception.types import Int32Array, Mask, PanopticMap, Tracks, UInt8Array
+
+
+def messages(bag_path: Path, topic: str) -> Iterator[Any]:
+    """The deserialised messages of one topic."""
+    with Bag(bag_path) as bag:
+        for message in bag.messages([topic]):
+            yield typestore().deserialize_cdr(message.cdr, bag.topics[topic].type)
+
+
+def pictures(bag_path: Path, topic: str) -> Iterator[tuple[int, UInt8Array]]:
+    """Stamp (nanoseconds) and ``(H, W, 3)`` uint8 RGB of every compressed image of one topic that can be decoded; who
+    perceives counts the others.
+    """
+    for message in messages(bag_path, topic):
+        with suppress(InputError):
+            yield stamp_of(message), decode_compressed(message.format, message.data)
+
+
+def truth_overlay(image: UInt8Array, truth: Int32Array, labels: LabelSpace, smallest: int) -> UInt8Array:
+    """``image`` under its true panoptic map ``(H, W)`` int32, drawn as what was perceived is drawn; things of fewer
+    than ``smallest`` pixels are not named.
+    """
+    ids, sizes = np.unique(truth, return_counts=True)
+    numbers = ids[(ids >> 16 > 0) & (sizes >= smallest)].tolist()
+    corners = [cv2.boundingRect((truth == n).view(np.uint8)) for n in numbers]
+    tracks = Tracks(
+        track_ids=np.array([n >> 16 for n in numbers], np.int32),
+        boxes=np.array([(x, y, x + w, y + h) for x, y, w, h in corners], np.float32).reshape(-1, 4),
+        scores=np.ones(len(numbers), np.float32),
+        labels=np.array([n & 0xFF for n in numbers], np.uint8),
+        masks=tuple(Mask(0, 0, np.zeros((0, 0), np.bool_)) for _ in numbers),
+        seen=np.zeros(len(numbers), np.int64),
+        visible=np.ones(len(numbers), np.bool_),
+    )
+    semantic = (truth & 0xFF).astype(np.uint8)
+    return overlay(image, PanopticMap(semantic, np.full_like(semantic, 255), truth), tracks, labels)
+
+
+def captioned(picture: UInt8Array, caption: str) -> UInt8Array:
+    """A copy with a word in its lower left corner."""
+    copy, place = picture.copy(), (8, picture.shape[0] - 8)
+    for colour, stroke in (((0, 0, 0), 4), ((255, 255, 255), 1)):
+        cv2.putText(copy, caption, place, cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, stroke, cv2.LINE_AA)
+    return copy
+
+
+def write_picture(path: Path, picture: UInt8Array) -> None:
+    """Write ``(H, W, 3)`` uint8 RGB as the file ``path`` says (PNG, JPEG ...)."""
+    cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+
+
+def write_video(path: Path, frames: Iterable[UInt8Array], rate: float) -> None:
+    """Write the ``(H, W, 3)`` uint8 RGB frames, all of one size, as a video that browsers show: VP8 in WebM, the best
+    that OpenCV's wheels can write. Raises ``SystemExit`` where this OpenCV cannot, or there are no frames.
+    """
+    video: cv2.VideoWriter | None = None
+    for frame in frames:
+        height, width = frame.shape[:2]
+        if video is None:
+            with _quiet():
+                video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"VP80"), rate, (width, height))
+            if not video.isOpened():
+                raise SystemExit(f"{path}: this OpenCV ({cv2.__version__}) cannot write VP8 video")
+        video.write(np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)))
+    if video is None:
+        raise SystemExit(f"{path}: there are no frames to make a video of")
+    video.release()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """OpenCV complains about the name of every codec that WebM knows, on the C side of stderr."""
+    stderr = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)

@@ -1,0 +1,159 @@
+"""``python -m tools.world.score PERCEIVED... --truth FOLDER``: how good what ``seg_perception run`` made of the world's
+bags is.
+
+    for bag in /data/test/*.mcap; do
+        seg_perception run $bag --topic /camera/image_raw -o /data/perceived/$(basename $bag)
+    done
+    python -m tools.world.score /data/perceived/*.mcap --truth /data/test --json scores.json
+
+Every perceived bag is held against the truth of the bag of the same name in FOLDER, matched by stamp. Everything is
+scored once for each pair of ``--void`` THING/STUFF, side by side: true things and classes of stuff of fewer visible
+pixels are void. Average precision is that of the published tracks. Prints, for each pair, a line per class and what is
+most often taken for what, and a line per bag; the JSON has it all, with every bag's own scores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seg_perception.conformance import pixels, stamp_of
+from seg_perception.errors import BagError
+from seg_perception.evaluation.average_precision import painted
+from seg_perception.evaluation.confusion import Confusion
+from seg_perception.evaluation.sequence import Scorer, Scores
+from seg_perception.interfaces import typestore
+from seg_perception.labels import LabelSpace
+from seg_perception.offline.bags import Bag
+from seg_perception.types import Instances, Int32Array
+
+TRUTH = "/truth/panoptic"
+PANOPTIC, DETECTIONS = "/camera/panoptic/image_raw", "/camera/detections"
+DEFAULT = ("225/500", "100/100")
+MOST = 8
+"""Lines of the list of confusions."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One bag: its scores by the name of the void rule, and how many true frames have no answer (they are left out)."""
+
+    scores: Mapping[str, Scores]
+    unanswered: int
+
+
+def score(truth: Path, perceived: Path, void: Sequence[str] = DEFAULT) -> Scored:
+    """Score the bag ``perceived`` by the bag ``truth``. Raises :class:`BagError` when they have no stamp in common."""
+    labels = LabelSpace.load("navigation")
+    scorers = {name: Scorer(labels, min_thing=_sizes(name)[0], min_stuff=_sizes(name)[1]) for name in void}
+    frames = unanswered = 0
+    for expected, answer in _matched(truth, perceived):
+        frames += 1
+        if answer is None:
+            unanswered += 1
+            continue
+        for scorer in scorers.values():
+            scorer.add(expected, *answer)
+    if unanswered == frames:
+        raise BagError(
+            f"{perceived}: none of its stamps on {PANOPTIC} is one of the {frames} on {TRUTH} of {truth}; was it made "
+            "of another bag?"
+        )
+    return Scored({name: scorer.scores() for name, scorer in scorers.items()}, unanswered)
+
+
+def confusions(found: Confusion, names: Sequence[str], most: int = MOST) -> list[str]:
+    """What is most often taken for what, by the part of a class's own pixels."""
+    names = [*names, "unlabelled"]
+    part = found.judged / np.maximum(found.judged.sum(1, keepdims=True), 1)
+    np.fill_diagonal(part, 0.0)
+    order = np.argsort(-part, axis=None, kind="stable")[:most]
+    rows, columns = np.unravel_index(order, part.shape)
+    return [
+        f"{part[r, c]:6.1%} of {names[r]} taken for {names[c]}"
+        for r, c in zip(rows.tolist(), columns.tolist(), strict=True)
+        if part[r, c] > 0
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Score every bag of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.world.score", description=__doc__.split("\n\n")[0])
+    parser.add_argument("perceived", type=Path, nargs="+", help="bags that `seg_perception run` wrote")
+    parser.add_argument("--truth", type=Path, required=True, help="the folder of the world's bags, same names")
+    parser.add_argument("--void", nargs="+", default=list(DEFAULT), metavar="THING/STUFF",
+                        help="pixels below which a true thing, and a class of stuff, is void in a frame")  # fmt: skip
+    parser.add_argument("--json", type=Path, help="write all scores to this file")
+    chosen = parser.parse_args(arguments)
+
+    bags: dict[str, Scored] = {}
+    for path in chosen.perceived:
+        bags[path.name] = score(chosen.truth / path.name, path, chosen.void)
+        print(_line(path.name, bags[path.name], chosen.void), flush=True)
+    total = {name: reduce(add, (bag.scores[name] for bag in bags.values())) for name in chosen.void}
+    for name, scores in total.items():
+        thing, stuff = _sizes(name)
+        print(f"\n{len(bags)} bags, things under {thing} and stuff under {stuff} pixels void; percent")
+        print(scores.table())
+        print("\n".join(confusions(scores.confusion, [c.name for c in scores.labels.classes])))
+    if chosen.json:
+        content = {
+            "void": {name: scores.summary() for name, scores in total.items()},
+            "bags": {
+                bag: {"unanswered": s.unanswered, **{name: scores.summary() for name, scores in s.scores.items()}}
+                for bag, s in bags.items()
+            },
+        }
+        chosen.json.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _line(bag: str, scored: Scored, void: Sequence[str]) -> str:
+    parts = [f"{bag}: {scored.scores[void[0]].frames} frames, {scored.unanswered} unanswered"]
+    for name in void:
+        summary = scored.scores[name].summary()
+        shown = ((key, summary[key]) for key in ("miou", "pq", "ap50", "idf1"))
+        numbers = ", ".join(f"{key} {'-' if value is None else f'{100 * value:.1f}'}" for key, value in shown)
+        parts.append(f"{name}: {numbers}, id switches {summary['id_switches']}")
+    return "; ".join(parts)
+
+
+def _sizes(void: str) -> tuple[int, int]:
+    thing, stuff = void.split("/")
+    return int(thing), int(stuff)
+
+
+def _matched(truth: Path, perceived: Path) -> Iterator[tuple[Int32Array, tuple[Int32Array, Instances] | None]]:
+    """Every true map, with the predicted map of the same stamp and its instances, if there is one."""
+    found = {
+        stamp_of(message): {int(d.id): float(d.results[0].hypothesis.score) for d in message.detections}
+        for message in _messages(perceived, DETECTIONS)
+    }
+    answers = _messages(perceived, PANOPTIC)
+    answer = next(answers, None)
+    for message in _messages(truth, TRUTH):
+        stamp = stamp_of(message)
+        while answer is not None and stamp_of(answer) < stamp:
+            answer = next(answers, None)
+        if answer is None or stamp_of(answer) != stamp:
+            yield pixels(message), None
+        else:
+            predicted = pixels(answer)
+            yield pixels(message), (predicted, painted(predicted, found[stamp]))
+
+
+def _messages(path: Path, topic: str) -> Iterator[Any]:
+    with Bag(path) as bag:
+        for message in bag.messages([topic]):
+            yield typestore().deserialize_cdr(message.cdr, bag.topics[topic].type)
+
+
+if __name__ == "__main__":
+    main()
