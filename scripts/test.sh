@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands, on a fresh machine: style, types, and the tests, on the newest
-# libraries with ROS 2 and on those of an older robot without.
+# libraries with ROS 2, on those of an older robot without, and with torch and the libraries that build networks (which
+# download 3 GB once: PyPI's torch brings CUDA).
 #
 #   scripts/test.sh [PYTEST OPTIONS]
 #
@@ -31,6 +32,17 @@ say "tests of the core on numpy 1.26 and OpenCV 4.6"
 needs_more="^ *(from|import) (rclpy|rosbags|mcap|[a-z]+_msgs|ros_[a-z]+|seg_perception\.(ros|offline|interfaces))"
 mapfile -t core < <(grep -LE "$needs_more" test/test_*.py)
 .venv-numpy1/bin/python -m pytest -n 2 --dist loadfile "${core[@]}" "$@"
+
+state=$(sha256sum setup.py; .venv/bin/python -VV)
+if [[ ! -f .venv-torch/made_from || $(<.venv-torch/made_from) != "$state" ]]; then
+    say "environment .venv-torch: torch, torchvision, transformers, segmentation-models-pytorch, without ROS"
+    "$(.venv/bin/python -c 'import sys; print(sys._base_executable)')" -m venv .venv-torch
+    .venv-torch/bin/python -m pip install --editable ".[transformers,smp,export,dev]" "torchmetrics>=1.9,<2"
+    printf '%s\n' "$state" >.venv-torch/made_from
+fi
+say "tests of networks that a library builds"
+mapfile -t torch < <(grep -l torch test/test_*.py)
+.venv-torch/bin/python -m pytest -n 2 --dist loadfile "${torch[@]}" "$@"
 
 say "all tests"
 .venv/bin/python -m pytest -n 2 --dist loadfile "$@"
