@@ -12,13 +12,16 @@ import numpy as np
 import pytest
 import yaml
 
+from seg_perception.config import ModelsConfig, PipelineConfig
 from seg_perception.errors import ConfigError, ModelError
 from seg_perception.labels import LabelSpace
 from seg_perception.models import Manifest, families, load_instance, load_semantic
 from seg_perception.models.decoders import rcnn
 from seg_perception.models.geometry import views
 from seg_perception.models.networks import Engine
+from seg_perception.pipeline import Networks, Pipeline
 from seg_perception.timing import StageTimes
+from seg_perception.types import Frame
 
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
@@ -509,3 +512,22 @@ def test_seeds_are_not_left_behind() -> None:
     with base.seeded():
         torch.rand(1)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_the_pipeline_runs_both_halves_in_torch_on_real_frames(tmp_path: Path, data: Path) -> None:
+    for folder in ("semantic", "instance"):
+        (tmp_path / folder).mkdir()
+    things = {**FOUND, "map": {}, "void": ["background"]}
+    models = ModelsConfig(
+        semantic=str(lraspp(tmp_path / "semantic", "random")),
+        instance=str(write(tmp_path / "instance", "torchvision", "maskrcnn_resnet50_fpn", RCNN, **things)),
+        threads=1,
+    )
+    config, labels = PipelineConfig(models=models), LabelSpace.load("navigation")
+    pipeline = Pipeline(Networks.load(config, labels), labels, config)
+    for number, path in enumerate(sorted((data / "kitti_seq" / "image_02").glob("*.jpg"))[:2]):
+        image = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
+        seen = pipeline(Frame(number * 100_000_000, "camera", image))
+        assert seen.panoptic.semantic.shape == image.shape[:2]
+        assert ((seen.panoptic.panoptic & 0xFFFF) == seen.panoptic.semantic).all()
+        assert {"semantic/forward", "instance/forward"} <= set(seen.seconds)
