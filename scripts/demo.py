@@ -22,12 +22,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from over_dds import command, percentiles, replay, say, stop_on_signals
+from over_dds import ROOT, command, percentiles, replay, say, stop_on_signals
 from pictures import captioned, messages, pictures, truth_overlay, write_picture, write_video
 
 from seg_perception import __version__, scenario
 from seg_perception.conformance import pixels, stamp_of
-from seg_perception.errors import SegPerceptionError
+from seg_perception.errors import BagError, ConfigError, SegPerceptionError
 from seg_perception.evaluation.average_precision import painted
 from seg_perception.evaluation.sequence import Scorer, Scores
 from seg_perception.labels import LabelSpace
@@ -37,7 +37,6 @@ from seg_perception.offline.bags import Bag
 from seg_perception.rendering import contact_sheet
 from seg_perception.types import UInt8Array
 
-ROOT = Path(__file__).resolve().parents[1]
 BAG = ROOT / "demo" / "street.mcap"
 CONFIG = ROOT / "config" / "perception.yaml"
 CAMERA = "camera"
@@ -110,7 +109,9 @@ def demonstrate(bag: Path, config: Path, out: Path, offline: bool) -> int:
         weights.obtain(model)
     with Bag(bag) as source:
         frames = source.image_topic(IMAGES).count
-    out.mkdir(parents=True, exist_ok=True)
+        if TRUTH not in source.topics:
+            raise BagError(f"{bag}: has no {TRUTH} to score by; `seg_perception run` perceives any bag")
+    make_folder(out)
     road = through_the_runner if offline else through_the_node
     account = road(bag, config, out, frames)
     say("scoring every answered frame against the truth, and drawing")
@@ -130,6 +131,16 @@ def demonstrate(bag: Path, config: Path, out: Path, offline: bool) -> int:
         print(f"demo: {failure}", file=sys.stderr)
     print(NEXT)
     return 1 if summary["failures"] else 0
+
+
+def make_folder(out: Path) -> None:
+    """``out``, ready to be written into; raises :class:`ConfigError` where that cannot be."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out {out}: cannot be made a folder ({error.strerror}); choose another") from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise ConfigError(f"--out {out}: cannot be written into; choose another folder")
 
 
 def through_the_node(bag: Path, config: Path, out: Path, frames: int) -> Account:
@@ -158,7 +169,7 @@ def through_the_runner(bag: Path, config: Path, out: Path, frames: int) -> Accou
     say("every frame through the offline runner")
     perceived = out / "perceived.mcap"
     words = command("run", bag, "-o", perceived, "--topic", IMAGES, "--config", config)
-    if subprocess.run([*words, "--topics", PANOPTIC, DETECTIONS, OVERLAY]).returncode:
+    if subprocess.run([*words, "--topics", PANOPTIC, DETECTIONS, OVERLAY], cwd=ROOT).returncode:
         raise SystemExit("demo: the offline runner failed; what it said is above")
     report = json.loads(perceived.with_suffix(".json").read_text(encoding="utf-8"))
     times = report["milliseconds"]

@@ -5,13 +5,13 @@
 #
 #   scripts/demo.sh                    over DDS, as on a robot
 #   scripts/demo.sh --offline          the same through `seg_perception run`, without DDS
-#   scripts/demo.sh --out FOLDER       default: demo_out
+#   scripts/demo.sh --out FOLDER       default: demo_out, where you are
 #
 # Ends with a table, and leaves summary.json, overlay.webm and contact_sheet.png.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-scripts/setup_env.sh
+root=$(cd "$(dirname "$0")/.." && pwd) # paths on the command line are the caller's
+"$root/scripts/setup_env.sh"
 # BLAS threads would fight with the networks' own.
 export OPENBLAS_NUM_THREADS=1
 unset _ROS_WHEELS_BOOTSTRAP_COMPLETE
-exec .venv/bin/python scripts/demo.py "$@"
+exec "$root/.venv/bin/python" "$root/scripts/demo.py" "$@"

@@ -20,6 +20,10 @@ import numpy as np
 
 Words = Sequence[str | Path]
 
+ROOT = Path(__file__).resolve().parents[1]
+"""The checkout, where every process starts: Python looks for modules where it starts, and a folder above a clone
+called seg_perception would pass for the package."""
+
 WAIT_SECONDS = 90
 """How long the node may take to load its networks and subscribe."""
 PLAY_SECONDS = 600
@@ -135,7 +139,7 @@ def _process(log: Path, words: Sequence[str]) -> Iterator[subprocess.Popen[bytes
     with log.open("wb") as sink:
         # In a session of its own, so that Ctrl-C reaches it through us alone, in order and once.
         process = subprocess.Popen(
-            words, env=environment, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
+            words, cwd=ROOT, env=environment, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
             yield process
