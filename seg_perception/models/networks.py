@@ -111,6 +111,10 @@ class _Network:
 class SemanticNetwork(_Network):
     """A class for every pixel of an image; make one with :func:`load_semantic`."""
 
+    def __init__(self, engine: Engine, labels: LabelSpace) -> None:
+        super().__init__(engine, labels)
+        self._decode = {"dense_logits": self._dense_logits, "queries": self._queries}[engine.manifest.decoder]
+
     def __call__(self, image: UInt8Array, times: StageTimes) -> SemanticMap:
         """``image`` ``(H, W, 3)`` uint8 RGB to labels and confidence of its size.
 
@@ -124,13 +128,13 @@ class SemanticNetwork(_Network):
                     self._decode(outputs, view, result)
         return result
 
-    def _decode(self, outputs: list[Float32Array], view: View, result: SemanticMap) -> None:
-        size, into = self.manifest.input.size, (result.labels, result.confidence)
-        if self.manifest.decoder == "queries":
-            classes, masks = _probabilities(outputs, self.manifest)
-            queries.semantic(classes, masks, view, size, self._table, *into)
-        else:
-            dense_logits.decode(outputs[0], view, size, self._table, *into)
+    def _dense_logits(self, outputs: list[Float32Array], view: View, into: SemanticMap) -> None:
+        (logits,), size = outputs, self.manifest.input.size
+        dense_logits.decode(logits, view, size, self._table, into.labels, into.confidence)
+
+    def _queries(self, outputs: list[Float32Array], view: View, into: SemanticMap) -> None:
+        (classes, masks), size = _probabilities(outputs, self.manifest), self.manifest.input.size
+        queries.semantic(classes, masks, view, size, self._table, into.labels, into.confidence)
 
 
 class InstanceNetwork(_Network):
@@ -139,6 +143,8 @@ class InstanceNetwork(_Network):
     def __init__(self, engine: Engine, labels: LabelSpace) -> None:
         super().__init__(engine, labels)
         self._kept = np.array(engine.manifest.kept(), np.intp)
+        decoders = {"yolo": self._yolo, "rcnn": self._rcnn, "queries": self._queries}
+        self._decode = decoders[engine.manifest.decoder]
 
     def __call__(self, image: UInt8Array, times: StageTimes) -> Instances:
         """``image`` ``(H, W, 3)`` uint8 RGB to the things in it.
@@ -155,20 +161,21 @@ class InstanceNetwork(_Network):
         with times.stage("instance/decode"):
             return merge(found, image.shape[0], image.shape[1], manifest.iou)
 
-    def _decode(self, outputs: list[Float32Array], view: View) -> Instances:
-        manifest, size = self.manifest, self.manifest.input.size
-        if manifest.decoder == "queries":
-            class_logits, mask_logits = outputs
-            classes = queries.class_probabilities(class_logits)
-            return queries.instances(
-                classes, mask_logits, view, size, self._table, score=manifest.score, grid=manifest.mask_grid
-            )
-        if manifest.decoder == "rcnn":
-            boxes, scores, labels, masks = outputs
-            return rcnn.decode(boxes, scores, labels, masks, view, self._table, score=manifest.score)
-        anchors, prototypes = outputs
+    def _yolo(self, outputs: list[Float32Array], view: View) -> Instances:
+        (anchors, prototypes), manifest, size = outputs, self.manifest, self.manifest.input.size
         return yolo.decode(
             anchors, prototypes, view, size, self._kept, self._table, score=manifest.score, iou=manifest.iou
+        )
+
+    def _rcnn(self, outputs: list[Float32Array], view: View) -> Instances:
+        boxes, scores, labels, masks = outputs
+        return rcnn.decode(boxes, scores, labels, masks, view, self._table, score=self.manifest.score)
+
+    def _queries(self, outputs: list[Float32Array], view: View) -> Instances:
+        (class_logits, mask_logits), manifest, size = outputs, self.manifest, self.manifest.input.size
+        classes = queries.class_probabilities(class_logits)
+        return queries.instances(
+            classes, mask_logits, view, size, self._table, score=manifest.score, grid=manifest.mask_grid
         )
 
 
