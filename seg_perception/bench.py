@@ -27,13 +27,17 @@ import numpy as np
 
 from seg_perception.errors import ConfigError, SegPerceptionError
 from seg_perception.labels import LabelSpace
-from seg_perception.models import backends, load_instance, load_semantic
+from seg_perception.models import backends, load_instance, load_panoptic, load_semantic
 from seg_perception.models.complexity import Complexity, complexity
 from seg_perception.models.manifest import Manifest
 from seg_perception.timing import StageTimes
-from seg_perception.types import UInt8Array
+from seg_perception.types import Instances, SemanticMap, UInt8Array
 
-_LOADERS: dict[str, Callable[..., Any]] = {"semantic": load_semantic, "instance": load_instance}
+_LOADERS: dict[str, Callable[..., Any]] = {
+    "semantic": load_semantic,
+    "instance": load_instance,
+    "panoptic": load_panoptic,
+}
 _SIZE = (720, 1280)
 
 
@@ -87,8 +91,10 @@ def bench(manifests: Sequence[str | Path], settings: Settings) -> tuple[list[Row
     """A row for every network in every runtime and precision that can run it, and a sentence for each that cannot.
 
     A network from a library (``network:``) is exported for the other runtimes first. Raises :class:`ConfigError` for a
-    manifest or image that cannot be used.
+    manifest that cannot be used, or no frames to time.
     """
+    if settings.frames < 1:
+        raise ConfigError(f"--frames {settings.frames}: expected 1 or more")
     rows: list[Row] = []
     notes: list[str] = []
     for name in manifests:
@@ -105,6 +111,8 @@ def _bench(name: str | Path, settings: Settings, folder: Path) -> tuple[list[Row
     size: Complexity | None = None
     try:
         size = complexity(manifest)
+    except SegPerceptionError as error:
+        return [], [str(error)]
     except ImportError:
         notes.append(f"{manifest.name}: parameters and GMACs of a graph need onnx; pip install onnx")
     others = [r for r in backends.GRAPH_RUNTIMES if r in settings.runtimes and r not in sources and find_spec(r)]
@@ -161,10 +169,11 @@ def _measured(workers: list[_Worker], manifest: Manifest, size: Complexity | Non
     if manifest.task == "instance":
         return rows
     labels = [worker.ask("labels") for worker in workers]
-    reference = labels[0] if workers and workers[0].precision == "f32" else None
+    own = [(worker.runtime, worker.precision) == (manifest.runtime, "f32") for worker in workers]
+    reference = labels[own.index(True)] if any(own) else None
     for i, found in enumerate(labels):
         agrees = None
-        if reference is not None and i:
+        if reference is not None and not own[i]:
             agrees = statistics.fmean(float((a == b).mean()) for a, b in zip(found, reference, strict=True))
         rows[i] = replace(rows[i], agrees=agrees, miou=_miou(found, settings) if settings.truths else None)
     return rows
@@ -177,8 +186,8 @@ def _miou(found: list[UInt8Array], settings: Settings) -> float:
     total = Confusion.zero(classes)
     for labels, path in zip(found, settings.truths, strict=True):
         truth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if truth is None or truth.ndim != 2:
-            raise ConfigError(f"truth {path} cannot be read: expected a PNG with one class id per pixel")
+        if truth is None or truth.ndim != 2 or truth.dtype != np.uint8:
+            raise ConfigError(f"truth {path} cannot be read: expected a PNG with one class id (8 bits) per pixel")
         total += confusion(np.asarray(truth, np.uint8), labels, classes)
     return total.miou
 
@@ -244,13 +253,18 @@ def _serve(pipe: Connection, name: str | Path, runtime: str, precision: str, set
         except EOFError:
             return
         if asked == "labels":
-            pipe.send([network(image, StageTimes()).labels for image in images])
+            pipe.send([_labels(network(image, StageTimes())) for image in images])
         elif asked == "end":
             pipe.send({key: network.describe()[key] for key in ("precision", "threads")} | _peak())
         else:
             times, start = StageTimes(), perf_counter()
             network(images[asked % len(images)], times)
             pipe.send((times.seconds[f"{manifest.task}/forward"], perf_counter() - start))
+
+
+def _labels(answer: SemanticMap | tuple[SemanticMap, Instances]) -> UInt8Array:
+    """The classes of a semantic or panoptic network's answer."""
+    return (answer[0] if isinstance(answer, tuple) else answer).labels
 
 
 def _peak() -> dict[str, float]:

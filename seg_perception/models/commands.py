@@ -181,6 +181,8 @@ def bench(arguments: argparse.Namespace) -> tuple[str, bool]:
         truths,
         arguments.labels,
     )
+    if arguments.json and not arguments.json.parent.is_dir():
+        raise ConfigError(f"--json: there is no folder {arguments.json.parent} to write {arguments.json.name} into")
     rows, notes = costs.bench(arguments.models, settings)
     if arguments.json:
         arguments.json.write_text(costs.as_json(rows, notes, settings) + "\n", encoding="utf-8")
