@@ -43,12 +43,14 @@ class Exported:
 def export(manifest: Manifest, graph: Path) -> Exported:
     """Write the network of ``manifest`` to the ONNX file ``graph``, and the manifest that runs it beside it.
 
-    Raises :class:`ConfigError` for a manifest without ``network:`` or a file that exists, :class:`ModelError` for a
-    network that cannot be written or computes something else once it is.
+    Raises :class:`ConfigError` for a manifest without ``network:``, a file that exists or a folder that does not,
+    :class:`ModelError` for a network that cannot be written or computes something else once it is.
     """
     beside = graph.with_suffix(".yaml")
     if graph.suffix != ".onnx":
         raise ConfigError(f"{graph} cannot be written: expected a name that ends in .onnx")
+    if not graph.parent.is_dir():
+        raise ConfigError(f"{graph} cannot be written: there is no folder {graph.parent}")
     for path in (graph, beside):
         if path.exists():
             raise ConfigError(f"{path} exists and is not overwritten; choose another name or delete it")
@@ -59,7 +61,7 @@ def export(manifest: Manifest, graph: Path) -> Exported:
     try:
         _write(network, manifest, graph)
         differs = _compare(network, manifest, graph)
-    except ModelError:
+    except BaseException:  # Ctrl-C too: half a graph would stand in the next one's way
         graph.unlink(missing_ok=True)
         raise
     beside.write_text(yaml.safe_dump(_for_graph(manifest, network, graph), sort_keys=False), encoding="utf-8")

@@ -173,6 +173,11 @@ class Manifest:
                 f"{where}: the weights come from one place: either 'weights: file:' (a state dict) or 'network: "
                 f"pretrained:', which may be '{RANDOM}'"
             )
+        if not self.weights.file and self.weights != Weights():
+            raise ConfigError(
+                f"{where}: weights: 'sha256' and 'url' belong to a 'file', and 'network: pretrained:' stands for one; "
+                "leave them out"
+            )
         if self.input.reshape:
             raise ConfigError(f"{where}: input: 'reshape' is for graphs of a fixed size; a 'network:' has none")
 

@@ -66,8 +66,10 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             f"weights {path} are refused: they hold more than tensors, and reading that could run code; on a machine "
             "that trusts the file, save model.state_dict() again, as safetensors or with torch.save"
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
-        raise ModelError(f"weights {path} cannot be read by torch: {first_line(error)}") from error
+    except Exception as error:  # what is no such file at all is unpickled as if it were, and fails in any way
+        raise ModelError(
+            f"weights {path} cannot be read by torch ({first_line(error)}); expected what torch.save wrote"
+        ) from error
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
