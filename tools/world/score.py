@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from seg_perception.conformance import pixels, stamp_of
-from seg_perception.errors import BagError
+from seg_perception.errors import BagError, ConfigError, SegPerceptionError
 from seg_perception.evaluation.average_precision import painted
 from seg_perception.evaluation.confusion import Confusion
 from seg_perception.evaluation.sequence import Scorer, Scores
@@ -96,7 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     bags: dict[str, Scored] = {}
     for path in chosen.perceived:
-        bags[path.name] = score(chosen.truth / path.name, path, chosen.void)
+        try:
+            bags[path.name] = score(chosen.truth / path.name, path, chosen.void)
+        except SegPerceptionError as error:
+            parser.exit(2, f"{parser.prog}: {error}\n")
         print(_line(path.name, bags[path.name], chosen.void), flush=True)
     total = {name: reduce(add, (bag.scores[name] for bag in bags.values())) for name in chosen.void}
     for name, scores in total.items():
@@ -126,8 +129,11 @@ def _line(bag: str, scored: Scored, void: Sequence[str]) -> str:
 
 
 def _sizes(void: str) -> tuple[int, int]:
-    thing, stuff = void.split("/")
-    return int(thing), int(stuff)
+    try:
+        thing, stuff = void.split("/")
+        return int(thing), int(stuff)
+    except ValueError as error:
+        raise ConfigError(f"--void {void}: expected two numbers of pixels, such as {DEFAULT[0]}") from error
 
 
 def _matched(truth: Path, perceived: Path) -> Iterator[tuple[Int32Array, tuple[Int32Array, Instances] | None]]:
