@@ -45,6 +45,9 @@ PANOPTIC, DETECTIONS, OVERLAY = "panoptic/image_raw", "detections", "overlay/ima
 
 MIN_THING, MIN_STUFF = 225, 500
 """Visible pixels of 640x360 below which nobody is asked for a thing, or for a class of stuff, in a frame."""
+RESULTS = ("summary.json", "overlay.webm", "contact_sheet.png", "perceived.mcap", "perceived.json")
+"""What a run leaves in its folder, the last only offline."""
+
 MOMENTS = 6
 """Rows of the contact sheet."""
 
@@ -112,6 +115,8 @@ def demonstrate(bag: Path, config: Path, out: Path, offline: bool) -> int:
         if TRUTH not in source.topics:
             raise BagError(f"{bag}: has no {TRUTH} to score by; `seg_perception run` perceives any bag")
     make_folder(out)
+    for old in RESULTS:  # an interrupted run leaves nothing that looks like its own
+        (out / old).unlink(missing_ok=True)
     road = through_the_runner if offline else through_the_node
     account = road(bag, config, out, frames)
     say("scoring every answered frame against the truth, and drawing")
