@@ -32,7 +32,8 @@ def decode(
     probabilities inside the boxes, all float32; the network has already suppressed what overlaps. ``table`` ``(256,)``
     maps labels to class ids (255: ignored). Boxes below ``score`` or not finite and things without a pixel are dropped.
     """
-    ids = table[labels.astype(np.intp)]
+    known = (labels >= 0) & (labels < len(table))  # false for NaN
+    ids = np.where(known, table[np.where(known, labels, 0).astype(np.intp)], np.uint8(UNLABELLED))
     found = np.flatnonzero((scores >= score) & (ids != UNLABELLED) & np.isfinite(boxes).all(axis=1))
     placed = to_image(boxes[found], view)
     right, bottom = view.x.start + view.x.length, view.y.start + view.y.length
