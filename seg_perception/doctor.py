@@ -376,7 +376,7 @@ def weights() -> Iterator[Finding]:
         try:
             manifest = Manifest.load(name)
             if not manifest.weights.file:
-                yield Finding(Level.GOOD, f"model {name}", files.whereabouts(manifest))
+                yield Finding(Level.NOTE, f"model {name}", f"not looked for here: {files.whereabouts(manifest)}")
                 continue
             path = files.find(manifest)
             if path is None:
