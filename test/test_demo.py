@@ -255,6 +255,7 @@ def test_a_node_that_fails_is_said_at_once(tmp_path: Path, config: Path) -> None
     [
         (["--bag", "{0}/none.mcap"], "there is no such bag"),
         (["--config", "{0}/none.yaml"], "none.yaml"),
+        (["--out", __file__], "cannot be made a folder"),
     ],
 )
 def test_what_is_missing_is_one_sentence(

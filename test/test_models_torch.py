@@ -259,9 +259,10 @@ def test_masks_are_pasted_as_torchvision_pastes_them(tmp_path: Path, size: tuple
 
 
 def test_things_that_do_not_count_are_left_out() -> None:
-    boxes = np.array([[1, 1, 9, 9], [1, 1, 9, 9], [1, 1, 9, 9], [np.nan, 1, 9, 9], [0, 0, 0, 0]], np.float32)
-    scores, labels = np.array([0.9, 0.2, 0.8, 0.9, 0.9], np.float32), np.array([1, 1, 2, 1, 1], np.float32)
-    masks = np.ones((5, 28, 28), np.float32)
+    boxes = np.array([[1, 1, 9, 9]] * 3 + [[np.nan, 1, 9, 9], [0, 0, 0, 0]] + [[1, 1, 9, 9]] * 3, np.float32)
+    scores = np.array([0.9, 0.2, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9], np.float32)
+    labels = np.array([1, 1, 2, 1, 1, np.nan, -1, 300], np.float32)
+    masks = np.ones((8, 28, 28), np.float32)
     masks[4] = 0
     table = np.full(256, 255, np.uint8)
     table[1] = 7
@@ -328,6 +329,7 @@ class Harmful:
         (lambda path: path.write_bytes(pickle.dumps(Harmful())), "are refused: they hold more than tensors"),
         (lambda path: torch.save([1, 2], path), "hold no state dict: expected tensors by name, found list"),
         (lambda path: path.write_bytes(b""), "cannot be read by torch"),
+        (lambda path: path.write_bytes(b"junk\n"), "cannot be read by torch"),
     ],
 )
 def test_a_file_that_is_no_state_dict_is_refused(tmp_path: Path, made: Any, sentence: str) -> None:
@@ -432,6 +434,7 @@ def test_offline_the_hub_says_what_to_fetch(
     [
         ({"runtime": "onnxruntime"}, "runtime 'torch' and the section 'network:'"),
         ({"weights": {"file": "made.pth"}}, "the weights come from one place"),
+        ({"weights": {"sha256": "0" * 64}}, "belong to a 'file'"),
         ({"network": {"library": "torchvision", "name": "fcn_resnet50"}}, "the weights come from one place"),
         ({"network": {"library": "keras", "name": "unet"}}, "'keras' is not one of torchvision, transformers, smp"),
         ({"network": {"library": "torchvision", "name": "resnet50", "pretrained": "random"}}, "no 'resnet50' that"),
