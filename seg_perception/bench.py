@@ -305,6 +305,20 @@ def files(path: Path | None, role: str) -> tuple[Path, ...]:
     return tuple(found)
 
 
+def of_images(truths: Sequence[Path], images: Sequence[Path]) -> tuple[Path, ...]:
+    """The truth of each image: the file of its name, whatever the suffix; raises :class:`ConfigError` where there is
+    none.
+    """
+    by_name = {path.stem: path for path in truths}
+    lacking = [image for image in images if image.stem not in by_name]
+    if lacking:
+        raise ConfigError(
+            f"--truth: none of its {len(truths)} files is called {lacking[0].stem}.png, as {len(lacking)} of "
+            f"{len(images)} images need"
+        )
+    return tuple(by_name[image.stem] for image in images)
+
+
 _COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
     ("model", lambda r: r.model),
     ("runtime", lambda r: r.runtime if r.device == "cpu" else f"{r.runtime} ({r.device})"),

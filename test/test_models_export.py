@@ -148,5 +148,7 @@ def test_bench_makes_a_row_for_every_runtime(tmp_path: Path, torch: Any, capsys:
         assert 0 < row["forward_p50"] <= row["frame_p50"] <= row["frame_p95"]
         assert row["peak"] > 10
         assert f"| made  | {row['runtime']}" in printed
-    assert main([*words, "--truth", str(images / "0.png")]) == 2
-    assert "expected one for each" in capsys.readouterr().err
+    assert main([*words, "--truth", str(truths)]) == 2
+    assert "expected --images and --labels too" in capsys.readouterr().err
+    assert main([*words, "--truth", str(truths / "0.png"), "--labels", "voc"]) == 2
+    assert "none of its 1 files is called 1.png, as 1 of 2 images need" in capsys.readouterr().err

@@ -167,10 +167,10 @@ def bench(arguments: argparse.Namespace) -> tuple[str, bool]:
     from seg_perception import bench as costs
 
     images, truths = costs.files(arguments.images, "--images"), costs.files(arguments.truth, "--truth")
-    if truths and (len(truths) != len(images) or not arguments.labels):
-        raise ConfigError(
-            f"--truth: {len(truths)} files for {len(images)} images; expected one for each, and --labels SPACE"
-        )
+    if truths and not (images and arguments.labels):
+        raise ConfigError("--truth: of what, in which label space? expected --images and --labels too")
+    if truths and not len(truths) == len(images) == 1:
+        truths = costs.of_images(truths, images)
     settings = costs.Settings(
         tuple(arguments.runtimes),
         tuple(arguments.precisions),
