@@ -194,7 +194,7 @@ def test_the_card_gets_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     path, scores = tmp_path / "card.md", tmp_path / "scores.json"
     path.write_text(f"before\n{card.BEGIN}\nold\n{card.END}\nafter\n")
     content = {"frames": 5, "miou": 0.5, "pq": 0.25, "id_switches": 3, "classes": {"road": {"iou": 0.875, "pq": None}}}
-    scores.write_text(json.dumps(content))
+    scores.write_text(json.dumps({"void": {card.VOID: content}}))
     monkeypatch.setattr("sys.argv", ["card", str(scores), str(path)])
     card.main()
     lines = path.read_text().splitlines()

@@ -1,7 +1,6 @@
 """``python -m tools.train.card SCORES.json``: write scores by class into docs/model_card.md.
 
-``SCORES.json`` is what :meth:`seg_perception.evaluation.sequence.Scores.summary` gives, or the demo's summary.json,
-which contains it.
+``SCORES.json`` is what ``tools.world.score --json`` writes.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ COLUMNS = {
     "idf1": "IDF1",
     "id_switches": "id switches",
 }
+VOID = "225/500"
 BEGIN, END = "<!-- quality: written by tools.train.card -->", "<!-- end of quality -->"
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     chosen = parser.parse_args()
     text, found = re.subn(
         rf"(?s){re.escape(BEGIN)}.*?{re.escape(END)}",
-        lambda _: f"{BEGIN}\n{table(json.loads(chosen.scores.read_text()))}\n{END}",
+        lambda _: f"{BEGIN}\n{table(json.loads(chosen.scores.read_text())['void'][VOID])}\n{END}",
         chosen.card.read_text(encoding="utf-8"),
     )
     assert found == 1, f"{chosen.card}: expected one place between {BEGIN} and {END}"
@@ -42,8 +42,7 @@ def main() -> None:
 
 def table(scores: dict[str, Any]) -> str:
     """Markdown: a line per class and one for all, parts in percent."""
-    frames = scores.get("frames_scored", scores.get("frames"))
-    rows = {**scores["classes"], f"**all, {frames} frames**": scores | {"iou": scores["miou"]}}
+    rows = {**scores["classes"], f"**all, {scores['frames']} frames**": scores | {"iou": scores["miou"]}}
     lines = [f"| class | {' | '.join(COLUMNS.values())} |", "|---" * (len(COLUMNS) + 1) + "|"]
     lines += [f"| {name} | {' | '.join(shown(row.get(key)) for key in COLUMNS)} |" for name, row in rows.items()]
     return "\n".join(lines)
