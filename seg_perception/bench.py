@@ -27,7 +27,7 @@ import numpy as np
 
 from seg_perception.errors import ConfigError, SegPerceptionError
 from seg_perception.labels import LabelSpace
-from seg_perception.models import backends, load_instance, load_panoptic, load_semantic
+from seg_perception.models import Execution, backends, load_instance, load_panoptic, load_semantic
 from seg_perception.models.complexity import Complexity, complexity
 from seg_perception.models.manifest import Manifest
 from seg_perception.timing import StageTimes
@@ -239,8 +239,7 @@ def _serve(pipe: Connection, name: str | Path, runtime: str, precision: str, set
         manifest = Manifest.load(name)
         labels = LabelSpace.load(settings.space) if settings.space else manifest.space()
         device = settings.device if runtime == "torch" else "cpu"
-        how: dict[str, Any] = {"precision": precision, "threads": settings.threads, "device": device}
-        network = _LOADERS[manifest.task](name, labels, runtime=runtime, **how)
+        network = _LOADERS[manifest.task](name, labels, Execution(runtime, precision, settings.threads, device))
         images = [_read(path) for path in settings.images] or [blobs()]
         network.warm(*images[0].shape[:2])
     except SegPerceptionError as error:

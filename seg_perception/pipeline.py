@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from seg_perception.errors import ConfigError, InputError
 from seg_perception.fusion import fuse
 from seg_perception.labels import LabelSpace
 from seg_perception.models import (
+    Execution,
     InstanceNetwork,
     Manifest,
     PanopticNetwork,
@@ -73,8 +74,8 @@ class Networks:
         models = config.models
         if Manifest.load(models.semantic).task == "panoptic":
             return Unified.load(config, labels)
-        semantic = load_semantic(models.semantic, labels, **_how(models))
-        return cls(semantic, load_instance(models.instance, labels, **_how(models)) if models.instance else None)
+        semantic = load_semantic(models.semantic, labels, _how(models))
+        return cls(semantic, load_instance(models.instance, labels, _how(models)) if models.instance else None)
 
     @property
     def loaded(self) -> tuple[SemanticNetwork | InstanceNetwork, ...]:
@@ -107,7 +108,7 @@ class Unified:
             raise ConfigError(
                 f"cascade: every is {config.cascade.every}, but {both}, and sees every frame: set it to 1"
             )
-        return cls(load_panoptic(models.semantic, labels, **_how(models)))
+        return cls(load_panoptic(models.semantic, labels, _how(models)))
 
     @property
     def loaded(self) -> tuple[PanopticNetwork, ...]:
@@ -119,14 +120,9 @@ class Unified:
         return self.panoptic(image, times)
 
 
-def _how(models: ModelsConfig) -> dict[str, Any]:
-    """What all networks are loaded with."""
-    return {
-        "runtime": models.runtime,
-        "precision": models.precision,
-        "threads": models.threads,
-        "device": models.device,
-    }
+def _how(models: ModelsConfig) -> Execution:
+    """How all networks are run."""
+    return Execution(models.runtime, models.precision, models.threads, models.device)
 
 
 class Pipeline:

@@ -13,7 +13,7 @@ import yaml
 
 from seg_perception.errors import ConfigError
 from seg_perception.labels import LabelSpace
-from seg_perception.models import Manifest, commands, load_instance, load_semantic
+from seg_perception.models import Execution, Manifest, commands, load_instance, load_semantic
 from seg_perception.timing import StageTimes
 
 onnx = pytest.importorskip("onnx")
@@ -61,10 +61,12 @@ def test_a_semantic_network_says_the_same_as_a_graph(tmp_path: Path, torch: Any)
     assert "any batch" in text
     written = Manifest.load(tmp_path / "out.yaml")
     assert (written.void, written.input, written.network) == (("background",), Manifest.load(path).input, None)
-    said = load_semantic(path, voc, threads=1)(image, StageTimes()).labels
+    said = load_semantic(path, voc, Execution(threads=1))(image, StageTimes()).labels
     for runtime in ("onnxruntime", "openvino"):
         pytest.importorskip(runtime)
-        found = load_semantic(tmp_path / "out.yaml", voc, runtime=runtime, threads=1)(image, StageTimes()).labels
+        found = load_semantic(tmp_path / "out.yaml", voc, Execution(runtime=runtime, threads=1))(
+            image, StageTimes()
+        ).labels
         assert (found == said).mean() >= 0.999
     here, there = complexity.complexity(Manifest.load(path)), complexity.complexity(written)
     assert here.macs == pytest.approx(there.macs, rel=0.01)  # folded batch norms count nowhere
@@ -90,11 +92,11 @@ def test_mask_rcnn_says_the_same_as_a_graph(tmp_path: Path, torch: Any) -> None:
         network={**network, "arguments": arguments},
     )
     assert "one image at a time" in commands.export(path, tmp_path / "out.onnx")
-    said = load_instance(path, voc, threads=1)(image, StageTimes())
+    said = load_instance(path, voc, Execution(threads=1))(image, StageTimes())
     assert len(said) > 0
     for runtime in ("onnxruntime", "openvino"):
         pytest.importorskip(runtime)
-        found = load_instance(tmp_path / "out.yaml", voc, runtime=runtime, threads=1)(image, StageTimes())
+        found = load_instance(tmp_path / "out.yaml", voc, Execution(runtime=runtime, threads=1))(image, StageTimes())
         np.testing.assert_array_equal(found.labels, said.labels)
         np.testing.assert_allclose(found.boxes, said.boxes, atol=0.05)
         np.testing.assert_allclose(found.scores, said.scores, atol=1e-4)

@@ -13,7 +13,7 @@ import yaml
 
 from seg_perception.errors import ConfigError, InputError, ModelError
 from seg_perception.labels import LabelSpace
-from seg_perception.models import backends, commands, load_instance, load_semantic
+from seg_perception.models import Execution, backends, commands, load_instance, load_semantic
 from seg_perception.timing import StageTimes
 from seg_perception.types import UNLABELLED
 
@@ -73,7 +73,7 @@ def greys(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("batch", [1, 3, "n"])
 def test_labels_come_out(tmp_path: Path, runtime: str, batch: int | str) -> None:
     colour_network(tmp_path / "colours.onnx", batch=batch)
-    network = load_semantic(write(tmp_path), CAMVID, runtime=runtime, threads=1)
+    network = load_semantic(write(tmp_path), CAMVID, Execution(runtime=runtime, threads=1))
     image, classes = greys(8, 16)
     times = StageTimes()
     found = network(image, times)
@@ -88,7 +88,7 @@ def test_labels_come_out(tmp_path: Path, runtime: str, batch: int | str) -> None
 def test_tiles_show_every_pixel_once_whatever_the_batch(tmp_path: Path, runtime: str, batch: int) -> None:
     colour_network(tmp_path / "colours.onnx", batch=batch)
     spec = {"name": "x", "size": [8, 16], "resize": "tiles", "tiles": {"size": [8, 16], "overlap": 0.25}}
-    network = load_semantic(write(tmp_path, input=spec), CAMVID, runtime=runtime)
+    network = load_semantic(write(tmp_path, input=spec), CAMVID, Execution(runtime=runtime))
     image, classes = greys(21, 50)
     np.testing.assert_array_equal(network(image, StageTimes()).labels, classes)
 
@@ -127,7 +127,7 @@ def test_a_graph_that_is_not_what_the_manifest_says(
     colour_network(tmp_path / "colours.onnx")
     load = load_instance if changes.get("task") == "instance" else load_semantic
     with pytest.raises(ModelError, match="is not what its manifest says") as caught:
-        load(write(tmp_path, **changes), CAMVID, runtime=runtime)
+        load(write(tmp_path, **changes), CAMVID, Execution(runtime=runtime))
     assert sentence in str(caught.value)
 
 
@@ -137,24 +137,24 @@ def test_a_fixed_graph_takes_another_size_where_the_manifest_says_so(tmp_path: P
     wider = {"name": "x", "size": [8, 32], "resize": "stretch"}
     image = np.repeat(np.arange(32, dtype=np.uint8) // 4 * 20, 3).reshape(1, 32, 3).repeat(8, axis=0)
     manifest = write(tmp_path, input={**wider, "reshape": True})
-    network = load_semantic(manifest, CAMVID, runtime="openvino")
+    network = load_semantic(manifest, CAMVID, Execution(runtime="openvino"))
     np.testing.assert_array_equal(network(image, StageTimes()).labels, image[..., 0] // 20)
     with pytest.raises(ConfigError, match="as it is; 'input: reshape: true' needs openvino"):
-        load_semantic(manifest, CAMVID, runtime="onnxruntime")
+        load_semantic(manifest, CAMVID, Execution(runtime="onnxruntime"))
     with pytest.raises(ModelError, match="input 'x' is 1 x 3 x 8 x 16"):
-        load_semantic(write(tmp_path, input=wider), CAMVID, runtime="openvino")
+        load_semantic(write(tmp_path, input=wider), CAMVID, Execution(runtime="openvino"))
 
 
 def test_a_corrupt_file_is_named(tmp_path: Path, runtime: str) -> None:
     (tmp_path / "colours.onnx").write_bytes(b"not a network" * 100)
     with pytest.raises(ModelError, match=rf"colours.onnx cannot be loaded by {runtime}") as caught:
-        load_semantic(write(tmp_path), CAMVID, runtime=runtime)
+        load_semantic(write(tmp_path), CAMVID, Execution(runtime=runtime))
     assert "\n" not in str(caught.value)
 
 
 def test_auto_takes_bf16_where_it_can_and_says_which(tmp_path: Path, runtime: str) -> None:
     colour_network(tmp_path / "colours.onnx")
-    network = load_semantic(write(tmp_path), CAMVID, runtime=runtime, precision="auto")
+    network = load_semantic(write(tmp_path), CAMVID, Execution(runtime=runtime, precision="auto"))
     expected = "bf16" if runtime == "openvino" and backends.has_bf16() else "f32"
     assert network.describe()["precision"] == expected
     assert backends.resolved_precision("f32", "openvino") == "f32"
@@ -167,13 +167,13 @@ def test_the_wrong_task_runtime_or_precision_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be the instance network"):
         load_instance(path, CAMVID)
     with pytest.raises(ConfigError, match="not available in this version"):
-        load_semantic(path, CAMVID, runtime="tensorrt")
+        load_semantic(path, CAMVID, Execution(runtime="tensorrt"))
     with pytest.raises(ConfigError, match="device 'cuda' needs runtime 'torch'"):
-        load_semantic(path, CAMVID, device="cuda")
+        load_semantic(path, CAMVID, Execution(device="cuda"))
     with pytest.raises(ConfigError, match="no runtime 'abacus'"):
-        load_semantic(path, CAMVID, runtime="abacus")
+        load_semantic(path, CAMVID, Execution(runtime="abacus"))
     with pytest.raises(ConfigError, match="precision 'bf16'"):
-        load_semantic(path, CAMVID, runtime="onnxruntime", precision="bf16")
+        load_semantic(path, CAMVID, Execution(runtime="onnxruntime", precision="bf16"))
 
 
 def test_check_reports_what_works(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def rgb(path: Path) -> np.ndarray:
 def test_camvid_labels_are_those_of_the_graph_run_directly(real: Path, runtime: str) -> None:
     ort = pytest.importorskip("onnxruntime")
     session = ort.InferenceSession(str(real / "weights" / "espnet_p2q8_camvid_360x480.onnx"))
-    network = load_semantic("espnet_camvid", CAMVID, runtime=runtime)
+    network = load_semantic("espnet_camvid", CAMVID, Execution(runtime=runtime))
     for path in sorted((real / "camvid_val" / "images").glob("*.png"))[::25]:
         image = rgb(path)
         batch = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
@@ -225,8 +225,8 @@ def test_two_loads_and_two_runs_give_the_same_bytes(real: Path, runtime: str) ->
     image = rgb(sorted((real / "kitti_seq").rglob("*.jpg"))[7])
     runs = []
     for _ in range(2):
-        semantic = load_semantic("espnet_camvid", navigation, runtime=runtime, threads=2)
-        instance = load_instance("yolov8n_seg", navigation, runtime=runtime, threads=2)
+        semantic = load_semantic("espnet_camvid", navigation, Execution(runtime=runtime, threads=2))
+        instance = load_instance("yolov8n_seg", navigation, Execution(runtime=runtime, threads=2))
         for _ in range(2):
             dense, things = semantic(image, StageTimes()), instance(image, StageTimes())
             masks = b"".join(m.bits.tobytes() for m in things.masks)

@@ -13,7 +13,7 @@ from seg_perception.cascade import CascadeConfig
 from seg_perception.config import ModelsConfig, PipelineConfig
 from seg_perception.errors import ConfigError, ModelError
 from seg_perception.labels import LabelSpace
-from seg_perception.models import Manifest, load_instance, load_panoptic, load_semantic
+from seg_perception.models import Execution, Manifest, load_instance, load_panoptic, load_semantic
 from seg_perception.offline.report import provenance
 from seg_perception.pipeline import Networks, Pipeline
 from seg_perception.timing import StageTimes
@@ -101,7 +101,7 @@ def homes(image: np.ndarray) -> np.ndarray:
 
 
 def test_one_pass_tells_every_pixel_and_every_thing(tmp_path: Path) -> None:
-    network, times = load_panoptic(write(tmp_path), NAVIGATION, threads=1), StageTimes()
+    network, times = load_panoptic(write(tmp_path), NAVIGATION, Execution(threads=1)), StageTimes()
     semantic, found = network(street(), times)
     assert set(times.seconds) == {"panoptic/prepare", "panoptic/forward", "panoptic/decode"}
     np.testing.assert_array_equal(semantic.labels, homes(street()))

@@ -15,7 +15,7 @@ import yaml
 from seg_perception.config import ModelsConfig, PipelineConfig
 from seg_perception.errors import ConfigError, ModelError
 from seg_perception.labels import LabelSpace
-from seg_perception.models import Manifest, families, load_instance, load_semantic
+from seg_perception.models import Execution, Manifest, families, load_instance, load_semantic
 from seg_perception.models.decoders import rcnn
 from seg_perception.models.geometry import views
 from seg_perception.models.networks import Engine
@@ -156,7 +156,7 @@ def assert_same_labels(found: np.ndarray, logits: Any) -> None:
 
 @pytest.mark.parametrize(("library", "name", "arguments"), DENSE)
 def test_labels_are_those_of_the_library(tmp_path: Path, library: str, name: str, arguments: dict[str, Any]) -> None:
-    network = load_semantic(write(tmp_path, library, name, arguments), CAMVID, threads=1)
+    network = load_semantic(write(tmp_path, library, name, arguments), CAMVID, Execution(threads=1))
     model, image = library_model(network), picture(*SIZE)
     settle(network._engine.backend._network, prepared(network.manifest, image))
     found = network(image, StageTimes()).labels
@@ -219,7 +219,7 @@ def assert_same_masks(found: np.ndarray, probabilities: np.ndarray) -> None:
 
 def test_things_are_those_of_torchvision(tmp_path: Path) -> None:
     path = write(tmp_path, "torchvision", "maskrcnn_resnet50_fpn", {**RCNN, "min_size": 64, "max_size": 96}, **FOUND)
-    network = load_instance(path, LabelSpace.load("voc"), threads=1)
+    network = load_instance(path, LabelSpace.load("voc"), Execution(threads=1))
     model, image = library_model(network), picture(*SIZE)
     found = network._engine(image, StageTimes())
     ((view, outputs),) = found
@@ -475,20 +475,20 @@ def test_a_size_that_the_network_cannot_take(tmp_path: Path) -> None:
 def test_runtimes_precisions_and_devices_that_do_not_go_together(tmp_path: Path) -> None:
     path = lraspp(tmp_path, "random")
     with pytest.raises(ConfigError, match="seg_perception models export"):
-        load_semantic(path, CAMVID, runtime="onnxruntime")
+        load_semantic(path, CAMVID, Execution(runtime="onnxruntime"))
     with pytest.raises(ConfigError, match="f16 on device 'cuda'"):
-        load_semantic(path, CAMVID, precision="f16")
+        load_semantic(path, CAMVID, Execution(precision="f16"))
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="finds no CUDA device here; use device 'cpu'"):
-            load_semantic(path, CAMVID, device="cuda")
+            load_semantic(path, CAMVID, Execution(device="cuda"))
 
 
 def test_bf16_is_what_it_says(tmp_path: Path) -> None:
     path = write(tmp_path, "torchvision", "maskrcnn_resnet50_fpn", RCNN, **FOUND)
-    network = load_instance(path, LabelSpace.load("voc"), precision="bf16")
+    network = load_instance(path, LabelSpace.load("voc"), Execution(precision="bf16"))
     assert network.describe()["precision"] == "bf16"
     assert library_model(network).backbone.body.conv1.weight.dtype == torch.bfloat16
-    semantic = load_semantic(lraspp(tmp_path, "random"), CAMVID, precision="bf16")
+    semantic = load_semantic(lraspp(tmp_path, "random"), CAMVID, Execution(precision="bf16"))
     assert {p.dtype for p in library_model(semantic).parameters()} == {torch.bfloat16}
     semantic.warm(*SIZE)
 
@@ -498,14 +498,16 @@ def test_a_gpu_says_what_the_cpu_says(tmp_path: Path, device: str) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device here")
     path, image = lraspp(tmp_path, "random"), picture(*SIZE)
-    here, there = (load_semantic(path, CAMVID, device=d)(image, StageTimes()).labels for d in ("cpu", device))
+    here, there = (
+        load_semantic(path, CAMVID, Execution(device=d))(image, StageTimes()).labels for d in ("cpu", device)
+    )
     assert (here == there).mean() >= 0.999
 
 
 def test_the_engine_batches_tiles_for_torch_too(tmp_path: Path) -> None:
     tiles = {"name": "images", "size": list(SIZE), "resize": "tiles", "tiles": {"size": list(SIZE)}, **IMAGENET}
     manifest = Manifest.load(write(tmp_path, "torchvision", "lraspp_mobilenet_v3_large", input=tiles))
-    engine = Engine(manifest, runtime="auto", precision="f32", threads=1, device="cpu")
+    engine = Engine(manifest, Execution(threads=1))
     shown = [outputs[0].shape for _, outputs in engine(picture(100, 150), StageTimes())]
     assert shown == [(11, 8, 12)] * 4
 

@@ -14,7 +14,7 @@ import yaml
 
 from seg_perception.config import ModelsConfig, PipelineConfig
 from seg_perception.labels import LabelSpace
-from seg_perception.models import PanopticNetwork, load_panoptic
+from seg_perception.models import Execution, PanopticNetwork, load_panoptic
 from seg_perception.pipeline import Networks, Pipeline
 from seg_perception.timing import StageTimes
 from seg_perception.types import Frame
@@ -111,7 +111,7 @@ def sharpened(network: PanopticNetwork) -> Any:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("size", [SIZE, (150, 310)])
 def test_both_halves_are_those_of_transformers(tmp_path: Path, family: str, size: tuple[int, int]) -> None:
-    network = load_panoptic(write(tmp_path, family), COCO, threads=1)
+    network = load_panoptic(write(tmp_path, family), COCO, Execution(threads=1))
     wrapper, kind = sharpened(network), FAMILIES[family][1]
     blocks = np.random.default_rng(1).integers(0, 256, (8, 12, 3), np.uint8)
     image = cv2.resize(blocks, size[::-1], interpolation=cv2.INTER_NEAREST)

@@ -3,6 +3,7 @@ come out."""
 
 from seg_perception.models.manifest import Manifest
 from seg_perception.models.networks import (
+    Execution,
     InstanceNetwork,
     PanopticNetwork,
     SemanticNetwork,
@@ -12,6 +13,7 @@ from seg_perception.models.networks import (
 )
 
 __all__ = [
+    "Execution",
     "InstanceNetwork",
     "Manifest",
     "PanopticNetwork",

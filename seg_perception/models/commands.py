@@ -17,7 +17,7 @@ from seg_perception.errors import ConfigError, SegPerceptionError
 from seg_perception.labels import LabelSpace
 from seg_perception.models import backends, weights
 from seg_perception.models.manifest import Manifest
-from seg_perception.models.networks import Engine
+from seg_perception.models.networks import Engine, Execution
 from seg_perception.timing import StageTimes
 
 _RUNS = 5
@@ -190,7 +190,7 @@ def bench(arguments: argparse.Namespace) -> tuple[str, bool]:
 
 
 def _try(manifest: Manifest, runtime: str) -> str:
-    engine = Engine(manifest, runtime=runtime, precision="f32", threads=0, device="cpu")
+    engine = Engine(manifest, Execution(runtime))
     tile = manifest.input.tiles.size if manifest.input.resize == "tiles" else manifest.input.size
     image = np.random.default_rng(0).integers(0, 256, (*tile, 3), np.uint8)
     seconds = []

@@ -5,6 +5,7 @@ out.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -25,20 +26,35 @@ from seg_perception.timing import StageTimes
 from seg_perception.types import Float32Array, Instances, SemanticMap, UInt8Array
 
 
+@dataclass(frozen=True)
+class Execution:
+    """How a network is run. ``runtime`` ``auto`` takes the manifest's own; ``precision`` ``auto`` takes bf16 where it
+    pays; ``threads`` 0 is one per core; ``device`` ``cuda`` is for torch.
+    """
+
+    runtime: str = "auto"
+    precision: str = "f32"
+    threads: int = 0
+    device: str = "cpu"
+
+
+_AS_USUAL = Execution()
+
+
 class Engine:
     """A loaded network that is shown an image view by view; one image at a time, whichever thread asks."""
 
-    def __init__(self, manifest: Manifest, *, runtime: str, precision: str, threads: int, device: str) -> None:
+    def __init__(self, manifest: Manifest, how: Execution) -> None:
         self.manifest = manifest
-        self.runtime = backends.chosen(runtime, manifest)
-        self.threads = resolved_threads(threads)
-        self.device = device
+        self.runtime = backends.chosen(how.runtime, manifest)
+        self.threads = resolved_threads(how.threads)
+        self.device = how.device
         self.backend: Backend = backends.load(
             self.runtime,
             manifest,
-            precision=resolved_precision(precision, self.runtime),
+            precision=resolved_precision(how.precision, self.runtime),
             threads=self.threads,
-            device=device,
+            device=how.device,
         )
         wrong = mismatches(manifest, self.backend)
         if wrong:
@@ -218,56 +234,26 @@ def _probabilities(outputs: list[Float32Array], manifest: Manifest) -> tuple[Flo
     return queries.class_probabilities(class_logits), queries.mask_probabilities(mask_logits, manifest.mask_grid)
 
 
-def load_semantic(
-    manifest_name_or_path: str | Path,
-    labels: LabelSpace,
-    *,
-    runtime: str = "auto",
-    precision: str = "f32",
-    threads: int = 0,
-    device: str = "cpu",
-) -> SemanticNetwork:
+def load_semantic(manifest_name_or_path: str | Path, labels: LabelSpace, how: Execution = _AS_USUAL) -> SemanticNetwork:
     """Load the semantic network of that manifest, speaking the label space ``labels``.
 
-    ``runtime`` ``auto`` takes the manifest's; ``threads`` 0 is one per core; ``device`` ``cuda`` is for torch. Raises
-    :class:`ConfigError` for a manifest that cannot be used, :class:`ModelError` for weights that are missing or not
-    what it says.
+    Raises :class:`ConfigError` for a manifest that cannot be used, :class:`ModelError` for weights that are missing or
+    not what it says.
     """
-    engine = _engine(manifest_name_or_path, "semantic", labels, runtime, precision, threads, device)
-    return SemanticNetwork(engine, labels)
+    return SemanticNetwork(_engine(manifest_name_or_path, "semantic", labels, how), labels)
 
 
-def load_instance(
-    manifest_name_or_path: str | Path,
-    labels: LabelSpace,
-    *,
-    runtime: str = "auto",
-    precision: str = "f32",
-    threads: int = 0,
-    device: str = "cpu",
-) -> InstanceNetwork:
+def load_instance(manifest_name_or_path: str | Path, labels: LabelSpace, how: Execution = _AS_USUAL) -> InstanceNetwork:
     """Load the instance network of that manifest; see :func:`load_semantic`."""
-    engine = _engine(manifest_name_or_path, "instance", labels, runtime, precision, threads, device)
-    return InstanceNetwork(engine, labels)
+    return InstanceNetwork(_engine(manifest_name_or_path, "instance", labels, how), labels)
 
 
-def load_panoptic(
-    manifest_name_or_path: str | Path,
-    labels: LabelSpace,
-    *,
-    runtime: str = "auto",
-    precision: str = "f32",
-    threads: int = 0,
-    device: str = "cpu",
-) -> PanopticNetwork:
+def load_panoptic(manifest_name_or_path: str | Path, labels: LabelSpace, how: Execution = _AS_USUAL) -> PanopticNetwork:
     """Load the panoptic network of that manifest; see :func:`load_semantic`."""
-    engine = _engine(manifest_name_or_path, "panoptic", labels, runtime, precision, threads, device)
-    return PanopticNetwork(engine, labels)
+    return PanopticNetwork(_engine(manifest_name_or_path, "panoptic", labels, how), labels)
 
 
-def _engine(
-    name_or_path: str | Path, task: str, labels: LabelSpace, runtime: str, precision: str, threads: int, device: str
-) -> Engine:
+def _engine(name_or_path: str | Path, task: str, labels: LabelSpace, how: Execution) -> Engine:
     manifest = Manifest.load(name_or_path)
     if manifest.task != task:
         raise ModelError(
@@ -275,4 +261,4 @@ def _engine(
             f"the {task} network"
         )
     manifest.table(labels)  # before the weights are loaded: a class without a home is found at once
-    return Engine(manifest, runtime=runtime, precision=precision, threads=threads, device=device)
+    return Engine(manifest, how)
