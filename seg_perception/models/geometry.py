@@ -179,6 +179,29 @@ def lasting_axis(span: Span, start: int, stop: int, input_size: int, grid_size: 
     return axis(span, start, stop, input_size, grid_size)
 
 
+class Cells:
+    """The output pixels of each cell of one axis (see :class:`Axis`), as tables of equal length: ``index[p, cell]`` and
+    ``weight[p, cell]`` of the p-th of ``count[cell]``, the last one repeated where a cell has fewer. Cell ``i`` lies
+    between the grid points ``low[i]`` and ``high[i]``.
+    """
+
+    def __init__(self, along: Axis) -> None:
+        cells = along.size + 1
+        self.count = np.bincount(along.cell, minlength=cells)
+        first = np.cumsum(self.count) - self.count
+        step = np.minimum(np.arange(max(int(self.count.max()), 1))[:, None], np.maximum(self.count - 1, 0))
+        self.index: NDArray[np.intp] = np.minimum(first + step, len(along) - 1)
+        self.weight: Float32Array = along.weight[self.index]
+        self.low = np.maximum(np.arange(cells) - 1, 0)
+        self.high = np.minimum(np.arange(cells), along.size - 1)
+
+
+@lru_cache(maxsize=256)
+def lasting_cells(along: Axis) -> Cells:
+    """The cells of an axis, remembered as :func:`lasting_axis` is."""
+    return Cells(along)
+
+
 def bilinear(grid: Float32Array, rows: Axis, columns: Axis) -> Float32Array:
     """``(..., h, w)`` values interpolated to ``(..., len(rows), len(columns))``, first along columns."""
     wide = np.take(grid, columns.low, axis=-1)

@@ -12,13 +12,11 @@ bit a cell with one winner at its corners keeps it.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_perception.models.geometry import Axis, View, bilinear, lasting_axis
+from seg_perception.models.geometry import Axis, Cells, View, bilinear, lasting_axis, lasting_cells
 from seg_perception.types import UNLABELLED, BoolArray, Float32Array, UInt8Array
 
 _TILE = 32768  # values that argmax compares at a time: 128 kB, a level-2 cache
@@ -90,7 +88,7 @@ def upsampled_argmax(logits: Float32Array, rows: Axis, columns: Axis, table: UIn
     cells = np.asarray(cv2.copyMakeBorder(corners, 1, 1, 1, 1, cv2.BORDER_REPLICATE), np.uint8)
     upper, lower = cells[:-1], cells[1:]
     mixed = (upper[:, :-1] != upper[:, 1:]) | (lower[:, :-1] != lower[:, 1:]) | (upper[:, :-1] != lower[:, :-1])
-    row_pixels, column_pixels = _pixels(rows), _pixels(columns)
+    row_pixels, column_pixels = lasting_cells(rows), lasting_cells(columns)
     mixed &= (row_pixels.count > 0)[:, None] & (column_pixels.count > 0)
     undecided = row_pixels.count.astype(np.float32) @ mixed.astype(np.float32) @ column_pixels.count.astype(np.float32)
     if undecided > _DENSE_FROM * len(rows) * len(columns):
@@ -130,34 +128,12 @@ def _resolve_pixels(
         labels[y, x] = table[argmax((upper * (1 - wy) + lower * wy)[:, None])[0]]
 
 
-@lru_cache(maxsize=256)
-def _pixels(along: Axis) -> _Pixels:
-    """Remembered, as lasting axes are."""
-    return _Pixels(along)
-
-
-class _Pixels:
-    """The output pixels of each cell of one axis, as tables of equal length: ``index[p, cell]`` and ``weight[p,
-    cell]`` of the p-th, the last one repeated where a cell has fewer.
-    """
-
-    def __init__(self, along: Axis) -> None:
-        cells = along.size + 1
-        self.count = np.bincount(along.cell, minlength=cells)
-        first = np.cumsum(self.count) - self.count
-        step = np.minimum(np.arange(max(int(self.count.max()), 1))[:, None], np.maximum(self.count - 1, 0))
-        self.index: NDArray[np.intp] = np.minimum(first + step, len(along) - 1)
-        self.weight: Float32Array = along.weight[self.index]
-        self.low = np.maximum(np.arange(cells) - 1, 0)
-        self.high = np.minimum(np.arange(cells), along.size - 1)
-
-
 def _resolve_cells(
     logits: Float32Array,
     cell_y: NDArray[np.intp],
     cell_x: NDArray[np.intp],
-    rows: _Pixels,
-    columns: _Pixels,
+    rows: Cells,
+    columns: Cells,
     table: UInt8Array,
     labels: UInt8Array,
 ) -> None:

@@ -18,13 +18,14 @@ possible: what is interpolated to the image's size is one map of winners, not a 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.models.decoders.dense_logits import sampled, spread, upsampled_argmax
-from seg_perception.models.geometry import Axis, Span, View, axis
+from seg_perception.models.geometry import Axis, Span, View, lasting_axis, lasting_cells
 from seg_perception.types import UNLABELLED, BoolArray, Float32Array, Instances, Mask, UInt8Array
 
 IndexArray = NDArray[np.intp]
@@ -81,8 +82,8 @@ def semantic(
     :func:`seg_perception.models.decoders.dense_logits.decode`: low where no query claims the pixel.
     """
     own_y, own_x = view.own
-    cut_y, rows = _part(view.y, own_y, input_size[0], masks.shape[1])
-    cut_x, columns = _part(view.x, own_x, input_size[1], masks.shape[2])
+    cut_y, rows = _part(view.y, own_y.start, own_y.stop, input_size[0], masks.shape[1])
+    cut_x, columns = _part(view.x, own_x.start, own_x.stop, input_size[1], masks.shape[2])
     channels, scores = _rivals(classes, masks[:, cut_y, cut_x])
     homes = np.full(256, UNLABELLED, np.uint8)
     homes[: len(channels)] = table[channels]
@@ -91,9 +92,12 @@ def semantic(
     np.multiply(spread(sampled(scores).max(axis=0), scores.shape[1:], rows, columns), found != UNLABELLED, out=sure)
 
 
-def _part(span: Span, own: slice, input_size: int, grid_size: int) -> tuple[slice, Axis]:
-    """The grid points that the image pixels ``own`` need, and the axis from those alone."""
-    whole = axis(span, own.start, own.stop, input_size, grid_size)
+@lru_cache(maxsize=256)
+def _part(span: Span, start: int, stop: int, input_size: int, grid_size: int) -> tuple[slice, Axis]:
+    """The grid points that the image pixels from ``start`` to ``stop`` need, and the axis from those alone; remembered as
+    :func:`lasting_axis` is.
+    """
+    whole = lasting_axis(span, start, stop, input_size, grid_size)
     return whole.part(0, len(whole))
 
 
@@ -171,7 +175,7 @@ def segments(
 def _axes(view: View, input_size: tuple[int, int], shape: tuple[int, ...]) -> tuple[Axis, Axis]:
     """How all pixels of the view fall on grids of ``shape`` (Q, h, w)."""
     rows, columns = (
-        axis(span, span.start, span.start + span.length, size, grid)
+        lasting_axis(span, span.start, span.start + span.length, size, grid)
         for span, size, grid in zip((view.y, view.x), input_size, shape[1:], strict=True)
     )
     return rows, columns
@@ -183,35 +187,27 @@ def _areas(grids: Float32Array, rows: Axis, columns: Axis) -> NDArray[np.int64]:
     Four grid points that all do, or all do not, decide for every pixel between them; only the others are interpolated.
     """
     count, _, width = grids.shape
-    row_count, column_count = (np.bincount(along.cell, minlength=along.size + 1) for along in (rows, columns))
+    row_cells, column_cells = lasting_cells(rows), lasting_cells(columns)
     above = np.pad(grids >= _HALF, ((0, 0), (1, 1), (1, 1)), mode="edge").view(np.uint8)  # cell (i, j): [i:i+2, j:j+2]
     corners = above[:, :-1] + above[:, 1:]
     corners = corners[:, :, :-1] + corners[:, :, 1:]
-    whole = (corners == 4).astype(np.float32) @ column_count.astype(np.float32)
-    areas: NDArray[np.int64] = (whole @ row_count).astype(np.int64)
+    whole = (corners == 4).astype(np.float32) @ column_cells.count.astype(np.float32)
+    areas: NDArray[np.int64] = (whole @ row_cells.count).astype(np.int64)
     number, cell_y, cell_x = np.nonzero((corners > 0) & (corners < 4))
-    row_pixels, column_pixels = _pixels(rows, row_count), _pixels(columns, column_count)
     flat = grids.reshape(count, -1)
     for start in range(0, len(number), _CELLS):
         part = slice(start, start + _CELLS)
         n, i, j = number[part], cell_y[part], cell_x[part]
-        top, bottom = np.maximum(i - 1, 0) * width, np.minimum(i, rows.size - 1) * width
-        left, right = np.maximum(j - 1, 0), np.minimum(j, columns.size - 1)
-        weight_y, there_y = (t[:, i][:, None] for t in row_pixels)
-        weight_x, there_x = (t[:, j] for t in column_pixels)
+        top, bottom = row_cells.low[i] * width, row_cells.high[i] * width
+        left, right = column_cells.low[j], column_cells.high[j]
+        weight_y, weight_x = row_cells.weight[:, i][:, None], column_cells.weight[:, j]
+        there_y = np.arange(len(weight_y))[:, None, None] < row_cells.count[i]
+        there_x = np.arange(len(weight_x))[:, None] < column_cells.count[j]
         upper = flat[n, top + left] * (1 - weight_x) + flat[n, top + right] * weight_x
         lower = flat[n, bottom + left] * (1 - weight_x) + flat[n, bottom + right] * weight_x
         inside = upper * (1 - weight_y) + lower * weight_y >= _HALF  # (rows, columns, cells)
         areas += np.bincount(n, (inside & there_y & there_x).sum(axis=(0, 1)), count).astype(np.int64)
     return areas
-
-
-def _pixels(along: Axis, count: NDArray[np.intp]) -> tuple[Float32Array, BoolArray]:
-    """The weights of the pixels of each cell as a table ``(P, cells)``, and which places in it are pixels."""
-    place = np.arange(max(int(count.max()), 1))[:, None]
-    there = place < count
-    first = np.cumsum(count) - count
-    return along.weight[np.minimum(first + place, len(along) - 1)], there
 
 
 def things(found: Segments, view: View, table: UInt8Array) -> Instances:
