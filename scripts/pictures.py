@@ -14,7 +14,6 @@ import numpy as np
 from seg_perception.conformance import stamp_of
 from seg_perception.errors import InputError
 from seg_perception.images import decode_compressed
-from seg_perception.interfaces import typestore
 from seg_perception.labels import LabelSpace
 from seg_perception.offline.bags import Bag
 from seg_perception.rendering import overlay
@@ -22,10 +21,9 @@ from seg_perception.types import Int32Array, Mask, PanopticMap, Tracks, UInt8Arr
 
 
 def messages(bag_path: Path, topic: str) -> Iterator[Any]:
-    """The deserialised messages of one topic."""
+    """The messages of one topic of a bag that is opened for them."""
     with Bag(bag_path) as bag:
-        for message in bag.messages([topic]):
-            yield typestore().deserialize_cdr(message.cdr, bag.topics[topic].type)
+        yield from bag.contents(topic)
 
 
 def pictures(bag_path: Path, topic: str) -> Iterator[tuple[int, UInt8Array]]:

@@ -21,6 +21,7 @@ from over_dds import Replay, command, percentiles, replay, say, stop_on_signals
 from pictures import messages, pictures, write_picture, write_video
 
 from seg_perception.conformance import pixels, stamp_of
+from seg_perception.evaluation.confusion import Confusion, confusion
 from seg_perception.labels import LabelSpace
 from seg_perception.rendering import contact_sheet
 
@@ -93,14 +94,10 @@ def camvid_quality(bag_path: Path, truth_path: Path) -> tuple[float, float]:
     """mIoU over the classes of CamVid and pixel accuracy, of a processed bag against the truth in its source."""
     classes = len(LabelSpace.load("camvid"))
     truths = {stamp_of(m): pixels(m) for m in messages(truth_path, "/truth/semantic")}
-    confusion = np.zeros(256 * 256, np.int64)
+    total = Confusion.zero(classes)
     for message in messages(bag_path, "/camera/semantic/image_raw"):
-        joint = truths[stamp_of(message)].astype(np.int64) * 256 + pixels(message)
-        confusion += np.bincount(joint.reshape(-1), minlength=confusion.size)
-    counts = confusion.reshape(256, 256)[:classes]
-    hits = np.diag(counts)[:classes]
-    union = counts.sum(axis=1) + counts[:, :classes].sum(axis=0) - hits
-    return float(np.mean(hits / union)), float(hits.sum() / counts.sum())
+        total += confusion(truths[stamp_of(message)], pixels(message), classes)
+    return total.miou, total.pixel_accuracy
 
 
 def main() -> int:

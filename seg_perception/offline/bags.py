@@ -19,6 +19,7 @@ from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import Reader
 
 from seg_perception.errors import BagError
+from seg_perception.interfaces import typestore
 from seg_perception.offline.salvage import Salvaged, reason
 from seg_perception.records import CameraInfo, CompressedImage, Image
 
@@ -110,6 +111,11 @@ class Bag:
                 yield Message(connection.topic, log_time, cdr)
         if any(read[topic] < self.topics[topic].count for topic in topics):
             raise self._damaged(read, topics, "it ends before what it announces")
+
+    def contents(self, topic: str) -> Iterator[Any]:
+        """The messages of one topic as objects with the fields of their type; raises as :meth:`messages` does."""
+        for message in self.messages([topic]):
+            yield typestore().deserialize_cdr(message.cdr, self.topics[topic].type)
 
     def _damaged(self, read: Counter[str], topics: Collection[str], reason: str) -> BagError:
         counts = ", ".join(f"{read[topic]} messages on {topic}" for topic in sorted(topics))

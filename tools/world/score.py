@@ -30,7 +30,6 @@ from seg_perception.errors import BagError, ConfigError, SegPerceptionError
 from seg_perception.evaluation.average_precision import painted
 from seg_perception.evaluation.confusion import Confusion
 from seg_perception.evaluation.sequence import Scorer, Scores
-from seg_perception.interfaces import typestore
 from seg_perception.labels import LabelSpace
 from seg_perception.offline.bags import Bag
 from seg_perception.types import Instances, Int32Array
@@ -152,13 +151,12 @@ def _matched(truth: Path, perceived: Path) -> Iterator[tuple[Int32Array, tuple[I
             yield pixels(message), None
         else:
             predicted = pixels(answer)
-            yield pixels(message), (predicted, painted(predicted, found[stamp]))
+            yield pixels(message), (predicted, painted(predicted, found.get(stamp, {})))
 
 
 def _messages(path: Path, topic: str) -> Iterator[Any]:
     with Bag(path) as bag:
-        for message in bag.messages([topic]):
-            yield typestore().deserialize_cdr(message.cdr, bag.topics[topic].type)
+        yield from bag.contents(topic)
 
 
 if __name__ == "__main__":

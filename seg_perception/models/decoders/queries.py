@@ -94,8 +94,8 @@ def semantic(
 
 @lru_cache(maxsize=256)
 def _part(span: Span, start: int, stop: int, input_size: int, grid_size: int) -> tuple[slice, Axis]:
-    """The grid points that the image pixels from ``start`` to ``stop`` need, and the axis from those alone; remembered as
-    :func:`lasting_axis` is.
+    """The grid points that the image pixels from ``start`` to ``stop`` need, and the axis from those alone; remembered
+    as :func:`lasting_axis` is.
     """
     whole = lasting_axis(span, start, stop, input_size, grid_size)
     return whole.part(0, len(whole))
