@@ -85,6 +85,18 @@ class Instances:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What the instance network found where it looked: ``instances`` in the pixels of the frame at ``stamp``, which may
+    be older than the frame in hand; ``regions`` ``(R, 4)`` float32 x0 y0 x1 y1, the parts of that frame that it saw. A
+    track outside all of them was not looked for, and cannot have been missed.
+    """
+
+    stamp: int
+    instances: Instances
+    regions: Float32Array
+
+
+@dataclass(frozen=True, slots=True)
 class Tracks:
     """Every live track of one camera at one stamp: N things.
 
@@ -131,6 +143,23 @@ class PanopticMap:
     semantic: UInt8Array
     confidence: UInt8Array
     panoptic: Int32Array
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPoints:
+    """N points and what the image says about each.
+
+    ``xyz`` ``(N, 3)`` float32 metres, NaN where there is no point; ``labels`` ``(N,)`` uint8 class id, 255 unlabelled or
+    out of view; ``instances`` ``(N,)`` int32 track id, 0 none; ``confidence`` ``(N,)`` uint8 as in :class:`PanopticMap`.
+    """
+
+    xyz: Float32Array
+    labels: UInt8Array
+    instances: Int32Array
+    confidence: UInt8Array
+
+    def __len__(self) -> int:
+        return len(self.xyz)
 
 
 @dataclass(frozen=True, slots=True)
