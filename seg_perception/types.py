@@ -149,8 +149,9 @@ class PanopticMap:
 class LabelledPoints:
     """N points and what the image says about each.
 
-    ``xyz`` ``(N, 3)`` float32 metres, NaN where there is no point; ``labels`` ``(N,)`` uint8 class id, 255 unlabelled or
-    out of view; ``instances`` ``(N,)`` int32 track id, 0 none; ``confidence`` ``(N,)`` uint8 as in :class:`PanopticMap`.
+    ``xyz`` ``(N, 3)`` float32 metres, NaN where there is no point; ``labels`` ``(N,)`` uint8 class id, 255 unlabelled
+    or out of view; ``instances`` ``(N,)`` int32 track id, 0 none; ``confidence`` ``(N,)`` uint8 as in
+    :class:`PanopticMap`.
     """
 
     xyz: Float32Array
