@@ -57,7 +57,7 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 """What builds each, and what the rest of its manifest says. Segformer's defaults are B0, Swin's are Swin-T."""
 
 STEPS = 24
-SPREAD = 3.0
+SPREAD = 2.0
 
 
 def write(
@@ -120,10 +120,16 @@ def fit(module: Any, images: torch.Tensor, labels: Sequence[np.ndarray]) -> None
     module.requires_grad_(False)
 
 
+def with_blobs(images: torch.Tensor) -> torch.Tensor:
+    """``images`` and one of coarse noise, like the one that an export is checked on: its scores are not to saturate."""
+    small = torch.randn((1, 3, *(-(-n // 16) for n in images.shape[2:])))
+    return torch.cat([images, functional.interpolate(small, size=images.shape[2:])])
+
+
 @torch.no_grad()
 def spread_things(module: Any, images: torch.Tensor, _: object) -> None:
     """Mask R-CNN: proposals, classes and masks with something to choose between."""
-    model = module.model
+    model, images = module.model, with_blobs(images)
     measure(model.backbone, lambda: model.backbone(images))
     spread(model.rpn.head.cls_logits, lambda: module(images))
     spread(model.rpn.head.bbox_pred, lambda: module(images), 0.3)
@@ -136,8 +142,8 @@ def spread_things(module: Any, images: torch.Tensor, _: object) -> None:
 @torch.no_grad()
 def spread_queries(module: Any, images: torch.Tensor, _: object) -> None:
     """Mask2Former: pixels, classes and masks with something to choose between."""
+    model, images = module.model, with_blobs(images)
     measure(module, lambda: module(images))
-    model = module.model
     spread(model.model.pixel_level_module.decoder.mask_projection, lambda: module(images), 1.0)
     spread(model.class_predictor, lambda: module(images))
 
