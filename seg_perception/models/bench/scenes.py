@@ -15,7 +15,7 @@ from seg_perception.errors import ConfigError
 from seg_perception.evaluation.confusion import Confusion, confusion
 from seg_perception.evaluation.panoptic import PanopticQuality, panoptic_quality
 from seg_perception.evaluation.segments import Segments, overlap
-from seg_perception.labels import LabelSpace
+from seg_perception.labels import LabelSpace, normalised
 from seg_perception.types import UNLABELLED, Int32Array, PanopticMap, UInt8Array
 
 _BLOBS = (720, 1280)
@@ -114,7 +114,7 @@ def panoptic(path: Path, images: Sequence[Path], space: LabelSpace) -> tuple[Pan
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        classes = {c["id"]: space.ids.get(c["name"], UNLABELLED) for c in content["categories"]}
+        classes = {c["id"]: space.ids.get(normalised(c["name"]), UNLABELLED) for c in content["categories"]}
         by_name = {Path(entry["file_name"]).stem: entry for entry in content["annotations"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"--panoptic: {path} is not a panoptic truth in COCO's format ({error!r})") from error
