@@ -1,19 +1,20 @@
-"""The one road of a frame: image -> semantic map -> instances when due -> tracks -> panoptic map, each stage timed.
+"""The one road of a frame: image -> semantic map -> things, when and where the cascade looks for them -> tracks ->
+panoptic map, each stage timed.
 
 One :class:`Pipeline` per camera holds what lasts from frame to frame; the networks are shared. The same object runs in
-the node and offline.
+the node and offline: what differs is the runner, which says when a look of the instance network has come back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
-from seg_perception.cascade import Cascade
+from seg_perception.cascade import Cascade, Finished, Job, Runner, Scene, Virtual
+from seg_perception.cascade.runners import SECOND, Network
 from seg_perception.config import ModelsConfig, PipelineConfig
 from seg_perception.errors import ConfigError, InputError
 from seg_perception.fusion import fuse
@@ -33,17 +34,21 @@ from seg_perception.tracking import Tracker
 from seg_perception.types import (
     UNLABELLED,
     BoolArray,
+    Float32Array,
     Frame,
     Instances,
+    Look,
+    LookReport,
     PanopticMap,
     Perception,
     SemanticMap,
+    Tracks,
     UInt8Array,
 )
 
 
 class Looks(Protocol):
-    """What looks at a frame: two networks in a cascade, or one that does both. All cameras share it; it speaks the
+    """What looks at frames: two networks in a cascade, or one that does both. All cameras share it; it speaks the
     active label space.
     """
 
@@ -52,21 +57,22 @@ class Looks(Protocol):
         """Every network that takes part."""
         ...
 
-    def look(
-        self, image: UInt8Array, due: Callable[[], bool], times: StageTimes
-    ) -> tuple[SemanticMap, Instances | None]:
-        """The classes in ``image``, and the things, or None where nothing looked for them; ``due`` is asked at most
-        once whether the cascade wants a separate network to.
-        """
+    @property
+    def instance(self) -> Network | None:
+        """The network that the cascade runs when it pays; None where there is none."""
+        ...
+
+    def look(self, image: UInt8Array, times: StageTimes) -> tuple[SemanticMap, Instances | None]:
+        """What is told about every frame: the classes in ``image``, and the things where one network tells both."""
         ...
 
 
 @dataclass(frozen=True)
 class Networks:
-    """A semantic network for every frame, and an instance network, if any, for those that are due."""
+    """A semantic network for every frame, and an instance network, if any, for when and where it pays."""
 
     semantic: SemanticNetwork
-    instance: InstanceNetwork | None
+    instance: InstanceNetwork | None = None
 
     @classmethod
     def load(cls, config: PipelineConfig, labels: LabelSpace) -> Looks:
@@ -82,12 +88,9 @@ class Networks:
         """See :class:`Looks`."""
         return (self.semantic,) if self.instance is None else (self.semantic, self.instance)
 
-    def look(
-        self, image: UInt8Array, due: Callable[[], bool], times: StageTimes
-    ) -> tuple[SemanticMap, Instances | None]:
+    def look(self, image: UInt8Array, times: StageTimes) -> tuple[SemanticMap, None]:
         """See :class:`Looks`."""
-        semantic = self.semantic(image, times)
-        return semantic, self.instance(image, times) if self.instance is not None and due() else None
+        return self.semantic(image, times), None
 
 
 @dataclass(frozen=True)
@@ -104,9 +107,11 @@ class Unified:
         models, both = config.models, f"'{config.models.semantic}' is panoptic, one network for classes and things"
         if models.instance not in ("", models.semantic):
             raise ConfigError(f"models: instance is '{models.instance}', but {both}: leave instance empty")
-        if config.cascade.every > 1:
+        cascade = config.cascade
+        if cascade.policy != "every" or cascade.every > 1:
             raise ConfigError(
-                f"cascade: every is {config.cascade.every}, but {both}, and sees every frame: set it to 1"
+                f"cascade: policy is '{cascade.policy}' and every is {cascade.every}, but {both}, and sees every "
+                "frame: set them to 'every' and 1"
             )
         return cls(load_panoptic(models.semantic, labels, _how(models)))
 
@@ -115,8 +120,12 @@ class Unified:
         """See :class:`Looks`."""
         return (self.panoptic,)
 
-    def look(self, image: UInt8Array, due: Callable[[], bool], times: StageTimes) -> tuple[SemanticMap, Instances]:
-        """See :class:`Looks`; the cascade has no say."""
+    @property
+    def instance(self) -> None:
+        """See :class:`Looks`: the cascade has no say."""
+
+    def look(self, image: UInt8Array, times: StageTimes) -> tuple[SemanticMap, Instances]:
+        """See :class:`Looks`."""
         return self.panoptic(image, times)
 
 
@@ -126,37 +135,99 @@ def _how(models: ModelsConfig) -> Execution:
 
 
 class Pipeline:
-    """One camera's road from frame to perception. Not thread-safe: one frame at a time, in stamp order."""
+    """One camera's road from frame to perception. Not thread-safe: one frame at a time, in stamp order.
+
+    ``runner`` takes the looks of ``networks.instance``; left out, it is a virtual one with the configuration's
+    ``cascade.instance_latency``, so that results depend on the stamps alone.
+    """
 
     def __init__(
-        self, networks: Looks, labels: LabelSpace, config: PipelineConfig, ego_mask: BoolArray | None = None
+        self,
+        networks: Looks,
+        labels: LabelSpace,
+        config: PipelineConfig,
+        ego_mask: BoolArray | None = None,
+        runner: Runner | None = None,
     ) -> None:
         self.config = config
         """Replaced as a whole between frames; only options that are ``live`` have an effect here."""
         self._networks = networks
         self._labels = labels
         self._ego_mask = ego_mask
+        if runner is None and networks.instance is not None:
+            runner = Virtual(networks.instance, config.cascade.instance_latency)
+        self._runner = runner
         self._tracker = Tracker()
         self._cascade = Cascade()
+        self._looked: int | None = None
 
     def reset(self) -> None:
-        """Forget every track, as after a backwards time jump; ids go on counting."""
+        """Forget every track and the look that is under way, as after a backwards time jump; ids go on counting."""
         self._tracker.reset()
-        self._cascade = Cascade()
+        self._cascade.reset()
+        self._looked = None
+        if self._runner is not None:
+            self._runner.forget()
 
     def __call__(self, frame: Frame) -> Perception:
         """Perceive one frame. Raises :class:`InputError` for an ego mask of another size than the image."""
-        config, times = self.config, StageTimes()
+        times, looks = StageTimes(), list[LookReport]()
         height, width = frame.image.shape[:2]
         self._check_ego_mask(width, height)
-        semantic, instances = self._networks.look(frame.image, partial(self._cascade.due, config.cascade), times)
-        with times.stage("track"):
-            tracks = self._tracker.step(frame.stamp, (width, height), instances, config.tracker)
+        semantic, things = self._networks.look(frame.image, times)
+        if things is not None:
+            self._looked = frame.stamp
+            tracks = self._track(frame, Look(frame.stamp, things, whole(width, height)), times)
+        elif self._runner is None:
+            tracks = self._track(frame, None, times)
+        else:
+            tracks = self._cascaded(frame, semantic, self._runner, looks, times)
         with times.stage("fuse"):
-            panoptic = fuse(semantic, tracks, self._labels, config.fusion)
+            panoptic = fuse(semantic, tracks, self._labels, self.config.fusion)
             if self._ego_mask is not None:
                 panoptic = _blanked(panoptic, self._ego_mask)
-        return Perception(frame.stamp, frame.frame_id, panoptic, tracks, times.seconds)
+        return Perception(frame.stamp, frame.frame_id, panoptic, tracks, times.seconds, self._looked, tuple(looks))
+
+    def _cascaded(
+        self, frame: Frame, semantic: SemanticMap, runner: Runner, looks: list[LookReport], times: StageTimes
+    ) -> Tracks:
+        """The tracks at ``frame``: those that were known, with what has come back by now; and the next look is begun
+        where it is due. One that is answered at once is of this very frame, and counts for it.
+        """
+        config = self.config.cascade
+        tracks = self._track(frame, self._collected(frame, runner.collect(frame.stamp), looks), times)
+        with times.stage("cascade"):
+            see = partial(Scene.of, semantic, tracks, self._labels)
+            plan = self._cascade.decide(frame.stamp, runner.idle, see, config)
+        if plan is not None:
+            runner.start(Job(frame.stamp, frame.image, plan.regions))
+            with times.stage("wait"):
+                back = runner.collect(frame.stamp, config.patience)
+            look = self._collected(frame, back, looks)
+            if look is not None:
+                tracks = self._track(frame, look, times)
+        return tracks
+
+    def _collected(self, frame: Frame, back: Finished | None, looks: list[LookReport]) -> Look | None:
+        """What a look that has come back is worth now, and the account of it."""
+        if back is None:
+            return None
+        stamp, instances = back.job.stamp, back.instances
+        late = frame.stamp - stamp > self.config.cascade.timeout * SECOND or back.job.image.shape != frame.image.shape
+        outcome: Literal["used", "late", "failed"] = "failed" if instances is None else "late" if late else "used"
+        looks.append(LookReport(stamp, back.latency, back.stages, outcome, back.error))
+        self._cascade.finished(back.cost, outcome == "used")
+        if instances is None or late:
+            return None
+        self._looked = stamp
+        height, width = back.job.image.shape[:2]
+        return Look(stamp, instances, whole(width, height) if back.job.regions is None else back.job.regions)
+
+    def _track(self, frame: Frame, look: Look | None, times: StageTimes) -> Tracks:
+        height, width = frame.image.shape[:2]
+        with times.stage("track"):
+            instances = None if look is None else look.instances
+            return self._tracker.step(frame.stamp, (width, height), instances, self.config.tracker)
 
     def _check_ego_mask(self, width: int, height: int) -> None:
         mask = self._ego_mask
@@ -165,6 +236,11 @@ class Pipeline:
                 f"the ego mask is {mask.shape[1]}x{mask.shape[0]} but the image is {width}x{height}; they must be of "
                 "one size"
             )
+
+
+def whole(width: int, height: int) -> Float32Array:
+    """``(1, 4)`` float32: an image's frame as a region."""
+    return np.array([[0, 0, width, height]], np.float32)
 
 
 def _blanked(panoptic: PanopticMap, ego_mask: BoolArray) -> PanopticMap:

@@ -173,7 +173,7 @@ def test_what_makes_no_sense_beside_a_unified_model_is_said(tmp_path: Path) -> N
     with pytest.raises(ConfigError, match=r"instance is 'yolov8n_seg', but .* leave instance empty"):
         Networks.load(PipelineConfig(models=ModelsConfig(semantic=path, instance="yolov8n_seg")), NAVIGATION)
     config = PipelineConfig(models=ModelsConfig(semantic=path))
-    with pytest.raises(ConfigError, match=r"every is 3, but .* sees every frame: set it to 1"):
+    with pytest.raises(ConfigError, match=r"every is 3, but .* sees every frame: set them to"):
         Networks.load(PipelineConfig(models=config.models, cascade=CascadeConfig(every=3)), NAVIGATION)
     semantic = str(write(tmp_path, name="classes", task="semantic"))
     with pytest.raises(ModelError, match="is for task 'panoptic', so it cannot be the instance network"):

@@ -328,7 +328,7 @@ def test_a_bad_calibration_costs_camera_info_only(start, robot, spoil, sentence)
 
 
 def test_stamps_that_go_back_start_the_tracks_anew_and_are_told(start, robot):
-    node = start()
+    node = start(cascade__patience=5.0)
     heard = robot.hear("/camera/panoptic/image_raw", Image, connect=True)
     images = robot.publisher("/camera/image_raw", Image)
     person = ROAD.copy()
@@ -412,7 +412,7 @@ def test_no_publisher_at_all_is_told(start, robot):
 
 
 def test_diagnostics_say_what_a_person_asks_for(start, robot):
-    start("--seconds", "0.01")
+    start("--seconds", "0.01", cascade__patience=5.0)
     heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
     images = robot.publisher("/camera/image_raw", Image)
     for i in range(50):
