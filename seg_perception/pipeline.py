@@ -35,6 +35,7 @@ from seg_perception.types import (
     BoolArray,
     Frame,
     Instances,
+    Look,
     PanopticMap,
     Perception,
     SemanticMap,
@@ -150,8 +151,11 @@ class Pipeline:
         height, width = frame.image.shape[:2]
         self._check_ego_mask(width, height)
         semantic, instances = self._networks.look(frame.image, partial(self._cascade.due, config.cascade), times)
+        look = None
+        if instances is not None:
+            look = Look(frame.stamp, instances, np.array([[0, 0, width, height]], np.float32))
         with times.stage("track"):
-            tracks = self._tracker.step(frame.stamp, (width, height), instances, config.tracker)
+            tracks = self._tracker.step(frame.stamp, (width, height), look, config.tracker)
         with times.stage("fuse"):
             panoptic = fuse(semantic, tracks, self._labels, config.fusion)
             if self._ego_mask is not None:
