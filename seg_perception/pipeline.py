@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from seg_perception.cascade import Cascade, Finished, Job, Runner, Scene, Virtual
-from seg_perception.cascade.runners import SECOND, Network
+from seg_perception.cascade import Network, Runner, Scene, Virtual, Watcher, whole
 from seg_perception.config import ModelsConfig, PipelineConfig
 from seg_perception.errors import ConfigError, InputError
 from seg_perception.fusion import fuse
@@ -31,14 +30,13 @@ from seg_perception.models import (
 )
 from seg_perception.timing import StageTimes
 from seg_perception.tracking import Tracker
+from seg_perception.tracking.motion import CameraMotion
 from seg_perception.types import (
     UNLABELLED,
     BoolArray,
-    Float32Array,
     Frame,
     Instances,
     Look,
-    LookReport,
     PanopticMap,
     Perception,
     SemanticMap,
@@ -156,78 +154,56 @@ class Pipeline:
         self._ego_mask = ego_mask
         if runner is None and networks.instance is not None:
             runner = Virtual(networks.instance, config.cascade.instance_latency)
-        self._runner = runner
+        self._watcher = None if runner is None else Watcher(runner)
+        self._motion = CameraMotion()
         self._tracker = Tracker()
-        self._cascade = Cascade()
         self._looked: int | None = None
 
     def reset(self) -> None:
         """Forget every track and the look that is under way, as after a backwards time jump; ids go on counting."""
         self._tracker.reset()
-        self._cascade.reset()
         self._looked = None
-        if self._runner is not None:
-            self._runner.forget()
+        if self._watcher is not None:
+            self._watcher.reset()
 
     def __call__(self, frame: Frame) -> Perception:
         """Perceive one frame. Raises :class:`InputError` for an ego mask of another size than the image."""
-        times, looks = StageTimes(), list[LookReport]()
+        times, watcher = StageTimes(), self._watcher
         height, width = frame.image.shape[:2]
         self._check_ego_mask(width, height)
         semantic, things = self._networks.look(frame.image, times)
         if things is not None:
-            self._looked = frame.stamp
             tracks = self._track(frame, Look(frame.stamp, things, whole(width, height)), times)
-        elif self._runner is None:
-            tracks = self._track(frame, None, times)
+        elif watcher is not None:
+            tracks = self._watch(frame, semantic, watcher, times)
         else:
-            tracks = self._cascaded(frame, semantic, self._runner, looks, times)
+            tracks = Tracks.empty()
         with times.stage("fuse"):
             panoptic = fuse(semantic, tracks, self._labels, self.config.fusion)
             if self._ego_mask is not None:
                 panoptic = _blanked(panoptic, self._ego_mask)
-        return Perception(frame.stamp, frame.frame_id, panoptic, tracks, times.seconds, self._looked, tuple(looks))
+        looks = () if watcher is None else watcher.reports()
+        return Perception(frame.stamp, frame.frame_id, panoptic, tracks, times.seconds, self._looked, looks)
 
-    def _cascaded(
-        self, frame: Frame, semantic: SemanticMap, runner: Runner, looks: list[LookReport], times: StageTimes
-    ) -> Tracks:
-        """The tracks at ``frame``: those that were known, with what has come back by now; and the next look is begun
-        where it is due. One that is answered at once is of this very frame, and counts for it.
+    def _watch(self, frame: Frame, semantic: SemanticMap, watcher: Watcher, times: StageTimes) -> Tracks:
+        """The tracks at ``frame``: those that were known, with what has come back by now. The next look is begun where
+        it is due; one that is answered at once counts for this frame.
         """
         config = self.config.cascade
-        tracks = self._track(frame, self._collected(frame, runner.collect(frame.stamp), looks), times)
+        tracks = self._track(frame, watcher.collect(frame, config), times)
         with times.stage("cascade"):
-            see = partial(Scene.of, semantic, tracks, self._labels)
-            plan = self._cascade.decide(frame.stamp, runner.idle, see, config)
-        if plan is not None:
-            runner.start(Job(frame.stamp, frame.image, plan.regions))
-            with times.stage("wait"):
-                back = runner.collect(frame.stamp, config.patience)
-            look = self._collected(frame, back, looks)
-            if look is not None:
-                tracks = self._track(frame, look, times)
-        return tracks
+            look = watcher.consider(frame, partial(Scene.of, semantic, tracks, self._labels), config)
+        return tracks if look is None else self._track(frame, look, times, moved=False)
 
-    def _collected(self, frame: Frame, back: Finished | None, looks: list[LookReport]) -> Look | None:
-        """What a look that has come back is worth now, and the account of it."""
-        if back is None:
-            return None
-        stamp, instances = back.job.stamp, back.instances
-        late = frame.stamp - stamp > self.config.cascade.timeout * SECOND or back.job.image.shape != frame.image.shape
-        outcome: Literal["used", "late", "failed"] = "failed" if instances is None else "late" if late else "used"
-        looks.append(LookReport(stamp, back.latency, back.stages, outcome, back.error))
-        self._cascade.finished(back.cost, outcome == "used")
-        if instances is None or late:
-            return None
-        self._looked = stamp
-        height, width = back.job.image.shape[:2]
-        return Look(stamp, instances, whole(width, height) if back.job.regions is None else back.job.regions)
-
-    def _track(self, frame: Frame, look: Look | None, times: StageTimes) -> Tracks:
+    def _track(self, frame: Frame, look: Look | None, times: StageTimes, moved: bool = True) -> Tracks:
+        """The tracks at ``frame``, where the camera has ``moved`` since the last call."""
         height, width = frame.image.shape[:2]
+        if look is not None:
+            self._looked = look.stamp
+        with times.stage("motion"):
+            motion = self._motion(frame.image) if moved else None
         with times.stage("track"):
-            instances = None if look is None else look.instances
-            return self._tracker.step(frame.stamp, (width, height), instances, self.config.tracker)
+            return self._tracker.step(frame.stamp, (width, height), look, self.config.tracker, motion)
 
     def _check_ego_mask(self, width: int, height: int) -> None:
         mask = self._ego_mask
@@ -236,11 +212,6 @@ class Pipeline:
                 f"the ego mask is {mask.shape[1]}x{mask.shape[0]} but the image is {width}x{height}; they must be of "
                 "one size"
             )
-
-
-def whole(width: int, height: int) -> Float32Array:
-    """``(1, 4)`` float32: an image's frame as a region."""
-    return np.array([[0, 0, width, height]], np.float32)
 
 
 def _blanked(panoptic: PanopticMap, ego_mask: BoolArray) -> PanopticMap:

@@ -21,6 +21,7 @@ from seg_perception.timing import StageTimes
 from seg_perception.types import Frame, Instances, Mask, Perception, SemanticMap, Tracks
 
 SECOND = 10**9
+FEW = settings(deadline=None, max_examples=30)
 SPACE = LabelSpace.load("navigation")
 PERSON, VEHICLE, CONE, ROAD = (SPACE.id(name) for name in ("person", "vehicle", "cone", "road"))
 HEIGHT, WIDTH = 64, 96
@@ -78,6 +79,7 @@ class Driver:
 EMPTY, NOBODY = street(), Tracks.empty()
 
 
+@FEW
 @given(every=st.integers(1, 7), steps=st.lists(st.integers(1, 200), min_size=20, max_size=60))
 def test_every_nth_frame_is_looked_at_whatever_the_stamps_do(every: int, steps: list[int]) -> None:
     driver = Driver(CascadeConfig(every=every))
@@ -85,6 +87,7 @@ def test_every_nth_frame_is_looked_at_whatever_the_stamps_do(every: int, steps: 
     assert looked == [number % every == 0 for number in range(len(steps))]
 
 
+@FEW
 @given(policy=st.sampled_from(("every", "presence", "budget")), data=st.data())
 def test_no_look_begins_before_the_last_has_come_back(policy: str, data: st.DataObject) -> None:
     cascade, idle = Cascade(), True
@@ -99,7 +102,7 @@ def test_no_look_begins_before_the_last_has_come_back(policy: str, data: st.Data
         idle = idle and plan is None
 
 
-@settings(deadline=None)
+@FEW
 @given(
     share=st.floats(0.05, 1.0),
     cost=st.floats(0.01, 0.5),
@@ -108,7 +111,7 @@ def test_no_look_begins_before_the_last_has_come_back(policy: str, data: st.Data
 )
 def test_the_budget_is_kept_and_used(share: float, cost: float, rate: float, period: float) -> None:
     driver = Driver(CascadeConfig(policy="budget", share=share, rate=rate, staleness=600.0, heartbeat=600.0), cost)
-    for number in range(1000):
+    for number in range(400):
         driver.frame(number * period, street((PERSON, BOX)), track(PERSON, number * period))
     gaps = np.diff(driver.looks[1:])  # what a look costs is known from the first on
     least = max(cost / share, 1.0 / rate)
@@ -116,7 +119,7 @@ def test_the_budget_is_kept_and_used(share: float, cost: float, rate: float, per
     assert (gaps <= least + period + 1e-6).all(), "there is always something to see, so nothing is left unused"
 
 
-@settings(deadline=None)
+@FEW
 @given(
     policy=st.sampled_from(("presence", "budget")),
     label=st.sampled_from((PERSON, VEHICLE, CONE)),
@@ -129,7 +132,7 @@ def test_a_thing_is_never_left_unseen_for_longer_than_its_class_allows(
     config = CascadeConfig(policy=policy, staleness=staleness, share=0.001, rate=0.01, heartbeat=600.0)
     driver, period, seen = Driver(config, cost), 1 / 30, 0.0
     allowed = staleness * 100 / int(SPACE.priorities[label])
-    for number in range(300):
+    for number in range(150):
         now = number * period
         if driver.busy_until is not None and now >= driver.busy_until:
             seen = driver.looks[-1]
@@ -183,7 +186,7 @@ def test_the_heartbeat_looks_at_an_empty_street(policy: str) -> None:
     assert [driver.frame(n / 10, EMPTY, NOBODY) for n in range(11)] == [n % 5 == 0 for n in range(11)]
 
 
-@settings(deadline=None)
+@FEW
 @given(st.integers(0, 2**32 - 1), st.integers(5, 90), st.integers(5, 130))
 def test_the_scene_agrees_with_a_pixel_by_pixel_account(seed: int, height: int, width: int) -> None:
     """Where a cell is full of an uncovered thing it is unexplained, and where all is covered it is not."""

@@ -147,7 +147,7 @@ def test_the_json_says_what_the_result_depends_on_and_how_long_it_took(tmp_path:
     assert content["models"] == [{"model": "brightness"}]
     assert content["config"]["labels"] == "camvid"
     assert content["source"] == {"bag": "in.mcap", "topic": TOPIC}
-    for stage in ("read", "image", "semantic/forward", "track", "fuse", "write"):
+    for stage in ("read", "image", "semantic/forward", "fuse", "write"):
         times = content["milliseconds"][stage]
         assert 0 <= times["p50"] <= times["p95"] <= times["p99"]
         assert times["frames"] == 4

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -158,14 +157,13 @@ class _Stream:
 
     def account(self, result: Perception, times: StageTimes) -> None:
         """Add a frame that was written, and the looks that came back with it."""
-        report = self.report
-        seconds = Counter({**result.seconds, **times.seconds})
+        report, seconds = self.report, {**result.seconds, **times.seconds}
+        report.add_times({**seconds, "frame": sum(seconds.values())})
         for look in result.looks:
-            seconds.update(look.seconds)
             report.looks[look.outcome] += 1
+            report.add_times(look.seconds)  # part of the stage "cascade", in which a virtual look works
             if look.error is not None:
                 self._say_once(f"the instance network failed with {type(look.error).__name__}: {look.error}")
-        report.add_times({**seconds, "frame": sum(seconds.values())})
         if result.looked is not None:
             report.ages.append(result.instance_age)
 
