@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 from itertools import pairwise
+from threading import Event, Timer, get_native_id
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seg_perception.cascade import Cascade, CascadeConfig, Scene
+from seg_perception.cascade import Cascade, CascadeConfig, InstanceWorker, Job, Scene
 from seg_perception.cascade.scene import CELL
 from seg_perception.config import PipelineConfig
 from seg_perception.errors import ConfigError
@@ -359,3 +362,118 @@ def test_looks_do_not_overlap_whatever_the_latencies() -> None:
     began = [(x - 10) / 20 for x in walker.seen]
     ended = [k.stamp / SECOND + k.latency for r in results for k in r.looks]
     assert all(b >= e - 1e-9 for (_, b), e in zip(pairwise(began), ended, strict=False))
+
+
+class Gate:
+    """An instance network that answers when it is let through; counts who is inside."""
+
+    def __init__(self) -> None:
+        self.open = Event()
+        self.inside = self.most = 0
+        self.order: list[int] = []
+
+    def __call__(self, image: np.ndarray, times: StageTimes, regions: Any = None) -> Instances:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        assert self.open.wait(20)
+        self.order.append(int(image[0, 0, 0]))
+        self.inside -= 1
+        return Instances.empty()
+
+
+def job(camera: int, stamp: int = 0) -> Job:
+    return Job(stamp, np.full((2, 2, 3), camera, np.uint8))
+
+
+def test_cameras_take_turns_on_the_worker() -> None:
+    gate = Gate()
+    worker = InstanceWorker(gate, nice=5)
+    cameras = [worker.runner() for _ in range(3)]
+    try:
+        for number, camera in enumerate(cameras):
+            camera.start(job(number))
+        assert [camera.idle for camera in cameras] == [False] * 3
+        assert [camera.collect(0) for camera in cameras] == [None] * 3
+        gate.open.set()
+        for turn in range(1, 5):
+            for number, camera in enumerate(cameras):
+                back = camera.collect(0, patience=20.0)
+                assert back is not None
+                assert back.job.image[0, 0, 0] == number
+                camera.start(job(number, turn))
+    finally:
+        worker.stop()
+    assert gate.most == 1
+    assert gate.order[:12] == [0, 1, 2] * 4
+
+
+def test_a_forgotten_look_is_not_collected_and_holds_the_next_one_back_until_it_returns() -> None:
+    gate = Gate()
+    worker = InstanceWorker(gate)
+    camera = worker.runner()
+    try:
+        camera.start(job(1))
+        camera.forget()
+        assert not camera.idle
+        gate.open.set()
+        assert camera.collect(0, patience=20.0) is None
+        assert camera.idle
+        camera.start(job(2))
+        back = camera.collect(0, patience=20.0)
+        assert back is not None
+        assert back.job.image[0, 0, 0] == 2
+    finally:
+        worker.stop()
+
+
+def test_a_frame_waits_for_its_look_only_as_long_as_it_has_patience() -> None:
+    gate = Gate()
+    worker = InstanceWorker(gate)
+    networks = Networks(Road(), gate)  # type: ignore[arg-type]
+    config = PipelineConfig(cascade=CascadeConfig(patience=0.01))
+    pipeline = Pipeline(networks, SPACE, config, runner=worker.runner())
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    try:
+        assert pipeline(Frame(0, "camera", image)).looks == ()
+        gate.open.set()
+        while not (result := pipeline(Frame(SECOND, "camera", image))).looks:
+            pass
+        assert result.looks[0].stamp == 0
+        pipeline.config = PipelineConfig(cascade=CascadeConfig(patience=20.0))
+        assert pipeline(Frame(2 * SECOND, "camera", image)).instance_age == 0.0
+    finally:
+        worker.stop()
+
+
+def test_a_worker_that_stops_leaves_what_waits() -> None:
+    gate = Gate()
+    worker = InstanceWorker(gate)
+    first, second = worker.runner(), worker.runner()
+    first.start(job(1))
+    second.start(job(2))
+    while not gate.inside:
+        pass
+    opener = Timer(0.2, gate.open.set)
+    opener.start()
+    worker.stop()
+    opener.join()
+    assert gate.order == [1]
+    assert not second.idle
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux")
+def test_the_worker_steps_back_and_nobody_else_does() -> None:
+    niceness: list[int] = []
+
+    def network(image: np.ndarray, times: StageTimes, regions: Any = None) -> Instances:
+        niceness.append(os.getpriority(os.PRIO_PROCESS, get_native_id()))
+        return Instances.empty()
+
+    before = os.getpriority(os.PRIO_PROCESS, get_native_id())
+    worker = InstanceWorker(network, nice=7)
+    camera = worker.runner()
+    camera.start(job(0))
+    camera.collect(0, patience=20.0)
+    worker.stop()
+    assert niceness == [max(before, 7)]
+    assert os.getpriority(os.PRIO_PROCESS, get_native_id()) == before
