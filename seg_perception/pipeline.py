@@ -7,7 +7,7 @@ the node and offline: what differs is the runner, which says when a look of the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -78,8 +78,10 @@ class Networks:
         models = config.models
         if Manifest.load(models.semantic).task == "panoptic":
             return Unified.load(config, labels)
-        semantic = load_semantic(models.semantic, labels, _how(models))
-        return cls(semantic, load_instance(models.instance, labels, _how(models)) if models.instance else None)
+        semantic, aside = load_semantic(models.semantic, labels, _how(models)), _how(models)
+        if models.instance_threads:
+            aside = replace(aside, threads=models.instance_threads)
+        return cls(semantic, load_instance(models.instance, labels, aside) if models.instance else None)
 
     @property
     def loaded(self) -> tuple[SemanticNetwork | InstanceNetwork, ...]:

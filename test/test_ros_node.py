@@ -293,7 +293,7 @@ def test_a_network_that_fails_costs_one_frame(start, robot):
 
 def test_frames_are_answered_while_the_instance_network_is_not_done(start, robot, tmp_path):
     hold = tmp_path / "hold"
-    start("--hold", str(hold))
+    start("--hold", str(hold), cascade__patience=0.0)
     heard = robot.hear("/camera/panoptic/image_raw", Image, connect=True)
     images = robot.publisher("/camera/image_raw", Image)
     person = ROAD.copy()
@@ -325,7 +325,7 @@ def test_frames_are_answered_while_the_instance_network_is_not_done(start, robot
 
 def test_an_answer_that_comes_too_late_is_dropped_and_told_once(start, robot, tmp_path):
     hold = tmp_path / "hold"
-    node = start("--hold", str(hold), cascade__timeout=0.5)
+    node = start("--hold", str(hold), cascade__timeout=0.5, cascade__patience=0.0)
     heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
     images = robot.publisher("/camera/image_raw", Image)
 
@@ -345,7 +345,7 @@ def test_an_answer_that_comes_too_late_is_dropped_and_told_once(start, robot, tm
 
 
 def test_an_instance_network_that_fails_costs_no_frame(start, robot):
-    node = start()
+    node = start(cascade__patience=0.0)
     heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
     images = robot.publisher("/camera/image_raw", Image)
     poison = ROAD.copy()
@@ -396,7 +396,7 @@ def test_a_bad_calibration_costs_camera_info_only(start, robot, spoil, sentence)
 
 
 def test_stamps_that_go_back_start_the_tracks_anew_and_are_told(start, robot):
-    node = start(cascade__patience=5.0)
+    node = start()
     heard = robot.hear("/camera/panoptic/image_raw", Image, connect=True)
     images = robot.publisher("/camera/image_raw", Image)
     person = ROAD.copy()
@@ -480,7 +480,7 @@ def test_no_publisher_at_all_is_told(start, robot):
 
 
 def test_diagnostics_say_what_a_person_asks_for(start, robot):
-    start("--seconds", "0.01", cascade__patience=5.0)
+    start("--seconds", "0.01")
     heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
     images = robot.publisher("/camera/image_raw", Image)
     for i in range(50):
@@ -514,7 +514,7 @@ def test_without_vision_msgs_two_outputs_are_off_and_the_rest_goes_on(start, rob
 
 def test_the_trace_has_a_line_per_published_frame(start, robot, tmp_path):
     path = tmp_path / "trace.jsonl"
-    node = start(trace=str(path), cascade__patience=5.0)
+    node = start(trace=str(path))
     heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
     images = robot.publisher("/camera/image_raw", Image)
     for i in range(3):
