@@ -32,7 +32,7 @@ from seg_perception.outputs import LABEL_INFO_TOPIC, Output, label_info, table, 
 from seg_perception.pipeline import Looks, Networks, Pipeline
 from seg_perception.records import NANOSECONDS, CameraInfo, CompressedImage, LabelInfo
 from seg_perception.timing import StageTimes
-from seg_perception.types import CameraModel, Frame
+from seg_perception.types import CameraModel, Frame, Perception
 
 Load = Callable[[PipelineConfig, LabelSpace], Looks]
 
@@ -92,8 +92,7 @@ def run_bag(
                         if record is not None:
                             writer.write(f"{root}/{output.topic}", serialised(record.TYPE, record), log_time)
                 stream.report.written += 1
-                seconds = {**result.seconds, **times.seconds}
-                stream.report.add_times({**seconds, "frame": sum(seconds.values())})
+                stream.account(result, times)
             if not stream.report.read:
                 raise BagError(stream.report.damage or f"{bag}: {image.name} has no messages")
             writer.note("seg_perception", as_note(origin))
@@ -155,6 +154,18 @@ class _Stream:
                 self.refuse(str(error))
                 continue
             yield message.log_time, frame, self._model_for(frame), times
+
+    def account(self, result: Perception, times: StageTimes) -> None:
+        """Add a frame that was written, and the looks that came back with it."""
+        report, seconds = self.report, {**result.seconds, **times.seconds}
+        report.add_times({**seconds, "frame": sum(seconds.values())})
+        for look in result.looks:
+            report.looks[look.outcome] += 1
+            report.add_times(look.seconds)  # part of the stage "cascade", in which a virtual look works
+            if look.error is not None:
+                self._say_once(f"the instance network failed with {type(look.error).__name__}: {look.error}")
+        if result.looked is not None:
+            report.ages.append(result.instance_age)
 
     def refuse(self, reason: str) -> None:
         """Count a frame that cannot be used."""
