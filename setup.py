@@ -37,6 +37,7 @@ EXTRAS = {
     "open3d": ["open3d>=0.20,<1"],
     "offline": OFFLINE,
     "eval": ["pycocotools>=2.0.8,<3"],
+    "ray": [*OFFLINE, "ray>=2.44,<3"],  # many bags at a time, on this machine or a cluster
     "dev": [
         *ONNX,
         *OPENVINO,
