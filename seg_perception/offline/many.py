@@ -141,7 +141,7 @@ def report(outcomes: Iterator[Outcome], total: int, say: Callable[[str], None]) 
         failed = "failed: " if outcome.status == "failed" else ""
         say(f"[{len(seen)} of {total}] {outcome.name}: {failed}{outcome.facts['said']}{took}")
         if outcome.facts.get("damage"):
-            say(f"{outcome.name}: {outcome.facts['damage']}")
+            say(outcome.facts["damage"])
     counts = {status: sum(o.status == status for o in seen) for status in ("done", "kept", "failed")}
     damaged = sum(o.status != "failed" and not o.whole for o in seen)
     say(
