@@ -1,6 +1,6 @@
 """What is counted of each frame, in tables whose first axis is the frame, so that any choice of frames adds up.
 
-A table is a data class of arrays: :class:`Pixels`, :class:`Calibration` and :class:`Stability` here,
+A table is a data class of arrays: :class:`Pixels`, :class:`Coverage`, :class:`Calibration` and :class:`Stability` here,
 :class:`~seg_perception.evaluation.panoptic.PanopticQuality` and
 :class:`~seg_perception.evaluation.boundary.Boundary` as well. Its scores work on the last axis (classes, or what else
 the table lists), whatever comes before: those of every frame, of their sum, or of many weighted sums at once, as a
@@ -123,8 +123,8 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Stability:
-    """Pixels whose truth is the same class in this frame and the one before, by that class, each ``(..., C)`` int64:
-    how many there are (``compared``), and how many of them changed their predicted class (``changed``).
+    """Pixels that should not have changed since the frame before, by the class they should have kept, each
+    ``(..., C)`` int64: how many there are (``compared``), and how many of them did change their predicted class.
     """
 
     compared: Int64Array
@@ -134,3 +134,18 @@ class Stability:
     def flicker(self) -> Float64Array:
         """``(..., C)`` the part that changed; NaN where nothing was compared."""
         return ratio(self.changed, self.compared)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """All predicted pixels, by class with unlabelled last, each ``(..., C + 1)`` int64: how many, and the sum of their
+    confidences of 0..255 (0 where none is known).
+    """
+
+    pixels: Int64Array
+    confidence: Int64Array
+
+    @property
+    def labelled(self) -> Float64Array:
+        """``(...)`` the part of the pixels that have a class."""
+        return ratio(self.pixels[..., :-1].sum(-1), self.pixels.sum(-1))

@@ -18,7 +18,7 @@ from seg_perception.evaluation.result import Evaluation
 from seg_perception.evaluation.segments import Float64Array
 from seg_perception.evaluation.sequence import Scores, scored
 
-LOWER_IS_BETTER = frozenset({"ece", "flicker", "id_switches"})
+LOWER_IS_BETTER = frozenset({"ece", "flicker", "inconsistency", "id_switches"})
 """Of all names, before the ``/``; of every other one more is better."""
 
 
@@ -28,7 +28,7 @@ def additive(evaluation: Evaluation, weights: NDArray[Any] | None = None) -> dic
 
     Means over classes: ``miou``, ``precision``, ``recall``, ``f1``, ``pq``, ``sq``, ``rq``, ``pq_things``,
     ``pq_stuff``, ``boundary_iou``, ``boundary_f1``, ``streaming_miou``. Of all pixels: ``pixel_accuracy``, ``ece``,
-    ``flicker``. By class (``NAME/CLASS``): ``iou``, ``precision``, ``recall``, ``f1``, ``pq``, ``sq``, ``rq``,
+    ``flicker``, ``inconsistency``, ``coverage``. By class (``NAME/CLASS``): ``iou``, ``precision``, ``recall``, ``f1``, ``pq``, ``sq``, ``rq``,
     ``boundary_iou``, ``boundary_f1``, ``flicker``. By group: ``group_iou/GROUP``.
     """
     frames, labels = evaluation.frames, evaluation.labels
@@ -36,6 +36,7 @@ def additive(evaluation: Evaluation, weights: NDArray[Any] | None = None) -> dic
     things = labels.things[: len(labels)]
     pixels, panoptic = weighted(frames.pixels, weights), weighted(frames.panoptic, weights)
     boundary, stability = weighted(frames.boundary, weights), weighted(frames.stability, weights)
+    consistency = weighted(frames.consistency, weights)
     by_class = {
         **{name: getattr(pixels, name) for name in ("iou", "precision", "recall", "f1")},
         **{name: getattr(panoptic, name) for name in ("pq", "sq", "rq")},
@@ -53,6 +54,8 @@ def additive(evaluation: Evaluation, weights: NDArray[Any] | None = None) -> dic
         "boundary_f1": _mean(by_class["boundary_f1"]),
         "ece": weighted(frames.calibration, weights).error(),
         "flicker": ratio(stability.changed.sum(-1), stability.compared.sum(-1)),
+        "inconsistency": ratio(consistency.changed.sum(-1), consistency.compared.sum(-1)),
+        "coverage": weighted(frames.coverage, weights).labelled,
         "streaming_miou": _mean(weighted(frames.streaming, weights).iou),
     }
     for name, values in by_class.items():

@@ -9,6 +9,7 @@ scored again from them, exactly, without the images: that is how runs are compar
     format        1
     about         where it came from: see Evaluation.about
     sequences     names of the sequences (bags, or the folder), by the numbers in Frames.sequence
+    against       "truth", "another model" or "nothing": see Evaluation
     video         whether frames follow each other in time, so that ids and flicker mean something
     labels        the label space both sides were brought to, as its YAML file has it
     distances     [[0, 5], [5, 10], ...] metres: the bands of Frames.distance
@@ -24,7 +25,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +33,14 @@ from numpy.typing import NDArray
 from seg_perception.errors import InputError
 from seg_perception.evaluation.average_precision import AveragePrecision
 from seg_perception.evaluation.boundary import Boundary
-from seg_perception.evaluation.counts import Calibration, Pixels, Stability
+from seg_perception.evaluation.counts import Calibration, Coverage, Pixels, Stability
 from seg_perception.evaluation.panoptic import PanopticQuality
 from seg_perception.evaluation.segments import Float64Array, Overlap
 from seg_perception.labels import LabelSpace
 from seg_perception.types import BoolArray, Int64Array, UInt8Array
 
 FORMAT = 1
+Against = Literal["truth", "another model", "nothing"]
 JSON_FILE, ARRAY_FILE = "evaluation.json", "evaluation.npz"
 
 DISTANCES = ((0.0, 5.0), (5.0, 10.0), (10.0, 20.0), (20.0, 40.0), (40.0, float("inf")))
@@ -54,10 +56,11 @@ class Frames:
     nanoseconds; for a folder of images that are no video, their position. ``names`` ``(F,)`` str: what the frame is
     called where it came from. ``latency`` ``(F,)`` float64 seconds from stamp to answer, NaN unknown.
 
-    ``pixels`` by class ``(F, C)``; ``groups`` by group ``(F, G)``; ``panoptic`` ``(F, C)``; ``boundary`` ``(F, C)``,
-    ``calibration`` ``(F, 256)``, ``stability`` ``(F, C)`` to the frame before in its sequence; ``distance`` by band and
-    class ``(F, D, C)``; ``streaming`` ``(F, C)``: the truth of this frame against the newest answer that was there at
-    its stamp. What is not known is all 0.
+    ``pixels`` by class ``(F, C)``; ``groups`` by group ``(F, G)``; ``panoptic`` ``(F, C)``; ``boundary`` ``(F, C)``;
+    ``calibration`` ``(F, 256)``; ``stability`` ``(F, C)``: pixels whose truth is the class it was in the frame before;
+    ``distance`` by band and class ``(F, D, C)``; ``streaming`` ``(F, C)``: the truth of this frame against the newest
+    answer that was there at its stamp. Without any truth: ``coverage`` ``(F, C + 1)``, and ``consistency`` ``(F, C)``:
+    pixels against the frame before, moved by the optical flow of the pictures. What is not known is all 0.
     """
 
     sequence: Int64Array
@@ -72,6 +75,8 @@ class Frames:
     stability: Stability
     distance: Pixels
     streaming: Pixels
+    coverage: Coverage
+    consistency: Stability
 
     def __len__(self) -> int:
         return len(self.stamps)
@@ -129,7 +134,9 @@ class Detections:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything of one run, or of several joined by :func:`join`.
+    """Everything of one run, or of several joined by :func:`join`. ``against`` says what it was held against, and so
+    what its numbers are called: ``truth``; ``another model``, then they say how far two agree, not how good either is;
+    ``nothing``, then only coverage, confidence, consistency and times mean something.
 
     ``about`` is ready for JSON: ``prediction`` and ``truth`` (``path``, ``kind``, ``labels``, ``frames``, and for the
     prediction ``run``: what decided its content, as its bag records it), ``matching`` (``by``, ``matched``,
@@ -140,6 +147,7 @@ class Evaluation:
     labels: LabelSpace
     sequences: tuple[str, ...]
     video: bool
+    against: Against
     about: Mapping[str, Any]
     frames: Frames
     overlaps: Overlaps
@@ -202,6 +210,7 @@ class Evaluation:
             "about": self.about,
             "sequences": self.sequences,
             "video": self.video,
+            "against": self.against,
             "labels": asdict(self.labels),
             "distances": [[low, high if np.isfinite(high) else None] for low, high in DISTANCES],
             "summary": summary(self),
@@ -228,6 +237,7 @@ class Evaluation:
                 labels,
                 tuple(content["sequences"]),
                 content["video"],
+                content["against"],
                 content["about"],
                 _table(Frames, values, "frames"),
                 _table(Overlaps, values, "overlaps"),
@@ -253,10 +263,11 @@ def join(parts: Sequence[Evaluation]) -> Evaluation:
                 f"evaluations in the label spaces '{first.labels.name}' and '{part.labels.name}' cannot be joined; "
                 "evaluate both in one (--labels)"
             )
-        if (part.video, bool(part.detections.known)) != (first.video, bool(first.detections.known)):
+        kinds = [(p.video, p.against, bool(p.detections.known)) for p in (part, first)]
+        if kinds[0] != kinds[1]:
             raise InputError(
-                f"{part.sequences[0]} and {first.sequences[0]} cannot be joined: one is a video or has scores of its "
-                "instances, the other not"
+                f"{part.sequences[0]} and {first.sequences[0]} cannot be joined: they differ in being a video, in what "
+                f"they are held against, or in having scores of instances: {kinds[0]} and {kinds[1]}"
             )
     sequences = tuple(name for part in parts for name in part.sequences)
     frames = np.cumsum([0, *(len(part.frames) for part in parts)])
@@ -272,7 +283,7 @@ def join(parts: Sequence[Evaluation]) -> Evaluation:
         for name in ("overlaps", "segments", "detections")
     ]
     about = {**first.about, "notes": notes}
-    return Evaluation(first.labels, sequences, first.video, about, _joined(shifted), *tables)
+    return Evaluation(first.labels, sequences, first.video, first.against, about, _joined(shifted), *tables)
 
 
 T = TypeVar("T")
