@@ -33,6 +33,7 @@ COMMANDS = {
     "play": Room("seg_perception.ros.play", "publish a bag's messages to DDS"),
     "record": Room("seg_perception.ros.record", "write topics into a bag, with their receive times"),
     "listen": Room("seg_perception.ros.listener", "subscribe as a planner does, and check every message"),
+    "evaluate": Room("seg_perception.evaluation.command", "how good the masks of a run are, and where they fail"),
     "node": NODE,
     "doctor": Room("seg_perception.doctor", "what is right and wrong on this machine"),
 }

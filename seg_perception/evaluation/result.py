@@ -82,6 +82,29 @@ class Frames:
         return len(self.stamps)
 
 
+def no_counts(classes: int, groups: int) -> dict[str, Any]:
+    """The tables of :class:`Frames` for a frame of which nothing is known, by name, without the axis of frames."""
+
+    def zeros(*shape: int) -> Int64Array:
+        return np.zeros(shape, np.int64)
+
+    def pixels(*shape: int) -> Pixels:
+        return Pixels(zeros(*shape), zeros(*shape), zeros(*shape))
+
+    return {
+        "pixels": pixels(classes),
+        "groups": pixels(groups),
+        "panoptic": PanopticQuality.zero(classes),
+        "boundary": Boundary.zero(classes),
+        "calibration": Calibration(zeros(256), zeros(256)),
+        "stability": Stability(zeros(classes), zeros(classes)),
+        "distance": pixels(len(DISTANCES), classes),
+        "streaming": pixels(classes),
+        "coverage": Coverage(zeros(classes + 1), zeros(classes + 1)),
+        "consistency": Stability(zeros(classes), zeros(classes)),
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Overlaps:
     """The joint histograms of true and predicted panoptic map of every frame, one row for each pair that shares pixels:

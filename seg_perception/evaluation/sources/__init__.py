@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from seg_perception.labels import LabelSpace
-from seg_perception.types import Int32Array, UInt8Array
+from seg_perception.types import Float32Array, Int32Array, UInt8Array
 
 Key = int | str
 """A frame's stamp in nanoseconds, or its name."""
@@ -46,12 +46,19 @@ class Facts:
 class Source(Protocol):
     """Labelled frames that can be asked for in any number, again and again."""
 
-    path: Path
-    facts: Facts
-    labels: LabelSpace
-    """The space that its class ids are in."""
-    keys: Sequence[Key]
-    """Every frame it has, in order; all stamps, or all names."""
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def facts(self) -> Facts: ...
+
+    @property
+    def labels(self) -> LabelSpace | None:
+        """The space that its class ids are in; None where nothing says so."""
+
+    @property
+    def keys(self) -> Sequence[Key]:
+        """Every frame it has, in order; all stamps, or all names."""
 
     def read(self, keys: Collection[Key]) -> Iterator[Labelled]:
         """The frames of these keys, in the source's order. Raises :class:`InputError` or :class:`BagError` for what
@@ -66,3 +73,17 @@ class Pictures(Protocol):
     def read(self, keys: Collection[Key]) -> Iterator[tuple[Key, UInt8Array]]:
         """``(H, W, 3)`` uint8 RGB of those of ``keys`` that have a picture, in order."""
         ...
+
+
+class Depths(Protocol):
+    """Distances along the camera's axis that belong to the frames."""
+
+    def read(self, keys: Collection[Key]) -> Iterator[tuple[Key, Float32Array]]:
+        """``(H, W)`` float32 metres, NaN unknown, of those of ``keys`` that have depth, in order."""
+        ...
+
+
+def count(number: int, noun: str, one: str = "", many: str = "") -> str:
+    """``3 frames``, or with a verb in both numbers ``3 frames have``, ``1 frame has``."""
+    verb = one if number == 1 else many
+    return f"{number} {noun}{'' if number == 1 else 's'}{f' {verb}' if verb else ''}"
