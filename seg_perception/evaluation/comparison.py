@@ -48,9 +48,9 @@ class Change:
     @property
     def verdict(self) -> str:
         """``better`` or ``worse`` where the interval says so, ``same`` where nothing changed, else ``unclear``."""
-        if self.delta == 0 or (math.isnan(self.before) and math.isnan(self.after)):
+        if self.delta == 0:
             return "same"
-        if math.isinf(self.fall) or self.low > 0 or self.high < 0:
+        if self.low > 0 or self.high < 0:
             return "worse" if self.fall > 0 else "better"
         return "unclear"
 

@@ -25,6 +25,9 @@ SIZES = (("small", 0, 32**2), ("medium", 32**2, 96**2), ("large", 96**2, float("
 LOWER_IS_BETTER = frozenset({"ece", "flicker", "inconsistency", "id_switches"})
 """Of all names, before the ``/``; of every other one more is better."""
 
+COUNTS = frozenset({"id_switches"})
+"""Numbers that count; all others are parts, 0..1."""
+
 
 def additive(evaluation: Evaluation, weights: NDArray[Any] | None = None) -> dict[str, Float64Array]:
     """The numbers that add up over frames, by name; ``weights`` ``(F,)`` or ``(B, F)`` says how often each frame counts
