@@ -29,7 +29,7 @@ NODE = Room("seg_perception.ros.segmentation_node", "the segmentation node; ROS 
 COMMANDS = {
     "models": Room("seg_perception.models.commands", "the networks: what there is, what one does, whether it works"),
     "run": Room("seg_perception.offline.run", "take every frame of a bag through the pipeline, without DDS"),
-    "compare": Room("seg_perception.evaluation.compare", "evaluated runs side by side, and a gate for CI"),
+    "compare": Room("seg_perception.evaluation.comparing.command", "evaluated runs side by side, and a gate for CI"),
     "mine": Room("seg_perception.mining.commands", "choose frames worth labelling next, with pre-labels"),
     "play": Room("seg_perception.ros.play", "publish a bag's messages to DDS"),
     "record": Room("seg_perception.ros.record", "write topics into a bag, with their receive times"),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from seg_perception.errors import ConfigError
-from seg_perception.evaluation import bootstrap
+from seg_perception.evaluation.comparing import bootstrap
 from seg_perception.evaluation.numbers import LOWER_IS_BETTER
 from seg_perception.evaluation.result import Evaluation
 from seg_perception.evaluation.segments import Float64Array
