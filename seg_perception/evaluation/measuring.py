@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,11 +82,13 @@ class Sides:
         """Whether frames follow each other in time."""
         return self.truth.facts.video
 
-    def maps(self) -> Iterator[tuple[Key, Int32Array, Labelled | None, Int32Array | None]]:
-        """Every true frame: its key, the truth in the common space, and the prediction, as it came and in the common
-        space, None where there is none.
+    def maps(
+        self, keys: Collection[Key] | None = None
+    ) -> Iterator[tuple[Key, Int32Array, Labelled | None, Int32Array | None]]:
+        """Every true frame, or those of ``keys``: its key, the truth in the common space, and the prediction, as it
+        came and in the common space, None where there is none.
         """
-        for true, given in frames(self.prediction, self.truth, self.matching):
+        for true, given in frames(self.prediction, self.truth, self.matching, keys):
             predicted = self._common(given, 0) if given is not None else None
             yield true.key, self._common(true, 1), given, predicted
 
