@@ -57,7 +57,7 @@ def page(evaluated: Evaluated) -> str:
     sections = [
         ("time", "Over time" if evaluation.video else "Frame by frame", "Each frame scored alone.",
          charts.over_time(evaluation) if held else ""),
-        ("film", "Film", "What was perceived. Space and arrow keys work when the slider has the focus.", film),
+        ("film", "Film", "What was perceived; the arrow keys move the slider when it has the focus.", film),
         ("classes", "Classes", "Percent, but for id switches. A click on a head sorts.",
          _class_table(evaluation, numbers)),
         ("groups", "Groups, sizes, distances", "", _parts(evaluation, numbers)),
@@ -65,10 +65,12 @@ def page(evaluated: Evaluated) -> str:
          "Rows are the truth and sum to 100 percent; green is right, red is wrong. The pointer tells each cell.",
          _confusion(evaluation) if held else ""),
         ("precision", "Precision and recall", "", _precision(evaluation) if held else ""),
-        ("calibration", "Confidence", "Is it as often right as it says?" if held else "", _confidence(evaluation, held)),
+        ("calibration", "Confidence", "Is it as often right as it says?" if held else "",
+         _confidence(evaluation, held)),
         ("consistency", "Consistency in time",
-         "Part of the pixels that change their class from one frame to the next, after the picture's own motion "
-         "(optical flow) was taken out. It needs no truth, and says nothing about being right.", charts.consistency(evaluation)),
+         "Part of the pixels that change class from one frame to the next, after the picture's own motion "
+         "(optical flow) was taken out. It needs no truth, and says nothing about being right.",
+         charts.consistency(evaluation)),
         ("latency", "Latency, rate and drops", "", _times(evaluation)),
         ("ids", "Ids over time", "", charts.tracks(evaluation)),
         ("worst", "Worst frames" if held else "Least consistent frames", "", panels),
@@ -105,7 +107,8 @@ def worst_frames(evaluation: Evaluation) -> list[Worst]:
             Worst(i, said[i]) for i in _apart(np.argsort(-part, kind="stable"), len(part), 2 * WORST) if part[i] > 0
         ]
     found = []
-    for name, values in per_frame(evaluation).items():
+    for name in ("miou", "pq"):
+        values = per_frame(evaluation)[name]
         order = np.argsort(np.where(np.isnan(values), np.inf, values), kind="stable")
         chosen = [i for i in _apart(order, len(values), WORST) if not np.isnan(values[i])]
         found += [Worst(i, f"lowest {NAMES[name].short}: {100 * values[i]:.1f}") for i in chosen]
@@ -171,9 +174,16 @@ def _panels(evaluation: Evaluation, look: pictures.Look, overlay: UInt8Array, wo
             f'<img loading="lazy" alt="{name}" src="{pictures.data_uri(image)}">' for name, image in panels
         )
         names = " | ".join(name for name, _ in panels)
-        said = f"<b>{escape(entry.why)}</b>, frame {escape(str(look.key))} <span class=hint>{names}</span> {colours}"
+        said = f"<b>{escape(entry.why)}</b>, {_when(evaluation, entry.frame)} <span class=hint>{names}</span> {colours}"
         figures.append(f'<figure><figcaption>{said}</figcaption><div class="panels">{images}</div></figure>')
     return figures
+
+
+def _when(evaluation: Evaluation, frame: int) -> str:
+    name = escape(str(evaluation.frames.names[frame]))
+    return (
+        f'<span title="stamp {name}">at {charts.seconds(evaluation)[frame]:.2f} s</span>' if evaluation.video else name
+    )
 
 
 def _error_key(label: int | None) -> str:
@@ -202,7 +212,7 @@ def _film(frames: Sequence[dict[str, Any]], video: bool) -> str:
 def _head(evaluation: Evaluation, numbers: Mapping[str, Any], name: str) -> str:
     about, other = evaluation.about, evaluation.about["truth"]
     against = f" against {Path(other['path']).name} ({other['kind']})" if other else ""
-    models = ", ".join(str(m.get("name", "?")) for m in about["prediction"]["run"].get("models", ()))
+    models = ", ".join(str(m.get("model", "?")) for m in about["prediction"]["run"].get("models", ()))
     facts = [
         f"{numbers['frames']} frames",
         f"label space '{evaluation.labels.name}', {len(evaluation.labels)} classes",
@@ -214,7 +224,7 @@ def _head(evaluation: Evaluation, numbers: Mapping[str, Any], name: str) -> str:
     listed = f"<ul class=notes>{notes}</ul>" if notes else ""
     return (
         f"<h1>{escape(SUBJECT[evaluation.against])}: {escape(name)}</h1>"
-        f'<p class="sub">{escape(name + against)}; {escape("; ".join(facts))}</p>{listed}<div class="tiles">{tiles}</div>'
+        f'<p class="sub">{escape("; ".join([name + against, *facts]))}</p>{listed}<div class="tiles">{tiles}</div>'
     )
 
 
@@ -254,10 +264,11 @@ def _class_table(evaluation: Evaluation, numbers: Mapping[str, Any]) -> str:
             cells = "".join(_cell(rows[c.name].get(column)) for column in columns)
             share = f'<td data-value="{part[c.id]:.6f}">{100 * part[c.id]:.2f}</td>'
             body.append(f"<tr><td>{_swatch(c.colour)}{escape(c.name)}</td>{share}{cells}</tr>")
-    heads = "".join(f'<th title="{escape(NAMES[c].long)}">{NAMES[c].short}</th>' for c in columns)
+    heads = ["<th>class</th>", '<th title="part of all true pixels">pixels</th>']
+    heads += [f'<th title="{escape(NAMES[c].long)}">{NAMES[c].short}</th>' for c in columns]
     return (
-        '<div class="scroll"><table class="sortable"><thead><tr><th>class</th><th title="part of all pixels">pixels</th>'
-        f"{heads}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+        f'<div class="scroll"><table class="sortable"><thead><tr>{"".join(heads)}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
     )
 
 

@@ -15,12 +15,14 @@ from seg_perception.evaluation.segments import areas
 from seg_perception.evaluation.sources import Key
 from seg_perception.labels import LabelSpace
 from seg_perception.outputs import nearest_centres
-from seg_perception.rendering import overlay
-from seg_perception.types import UNLABELLED, Int32Array, Mask, PanopticMap, Tracks, UInt8Array
+from seg_perception.rendering import OPACITY, colourised, shade
+from seg_perception.types import UNLABELLED, Int32Array, UInt8Array
 
 PANEL = 480
 """Width of a picture in the report, pixels."""
 QUALITY = 72
+NAMED = 0.004
+"""Part of the picture from which on an instance's id is written on it."""
 
 WRONG, MISSED, INVENTED = (235, 60, 50), (240, 150, 20), (60, 110, 240)
 """Colours of errors: any; of one class, what was not found and what was found in vain."""
@@ -57,24 +59,26 @@ def looks(evaluated: Evaluated, keys: Collection[Key]) -> Iterator[Look]:
         yield Look(key, shrunk, _nearest(true, size), _nearest(predicted, size))
 
 
-def drawn(picture: UInt8Array, panoptic: Int32Array, labels: LabelSpace, smallest: int = 0) -> UInt8Array:
-    """``picture`` ``(H, W, 3)`` uint8 RGB under a panoptic map ``(H, W)`` int32, as the node's overlay shows it; things
-    of fewer than ``smallest`` pixels are not named.
+def drawn(picture: UInt8Array, panoptic: Int32Array, labels: LabelSpace) -> UInt8Array:
+    """``picture`` ``(H, W, 3)`` uint8 RGB under a panoptic map ``(H, W)`` int32: class colours, every instance in a
+    shade of its own within a light outline, the larger ones with their id. Unlabelled pixels are darkened.
     """
+    semantic = np.minimum(panoptic & 0xFFFF, UNLABELLED).astype(np.uint8)
+    paint = colourised(semantic, labels)
     ids, sizes = areas(panoptic)
-    numbers = ids[(ids >> 16 > 0) & (sizes >= smallest)].tolist()
-    corners = [cv2.boundingRect((panoptic == n).view(np.uint8)) for n in numbers]
-    tracks = Tracks(
-        track_ids=np.array([n >> 16 for n in numbers], np.int32),
-        boxes=np.array([(x, y, x + w, y + h) for x, y, w, h in corners], np.float32).reshape(-1, 4),
-        scores=np.ones(len(numbers), np.float32),
-        labels=np.array([n & 0xFF for n in numbers], np.uint8),
-        masks=tuple(Mask(0, 0, np.zeros((0, 0), np.bool_)) for _ in numbers),
-        seen=np.zeros(len(numbers), np.int64),
-        visible=np.ones(len(numbers), np.bool_),
-    )
-    semantic = (panoptic & 0xFF).astype(np.uint8)
-    return overlay(picture, PanopticMap(semantic, np.full_like(semantic, 255), panoptic), tracks, labels)
+    things = [(n, size) for n, size in zip(ids.tolist(), sizes.tolist(), strict=True) if n >> 16 > 0]
+    for number, _ in things:
+        paint[panoptic == number] = shade(labels.classes[number & 0xFFFF].colour, number >> 16)
+    result = np.asarray(cv2.addWeighted(picture, 1 - OPACITY, paint, OPACITY, 0), np.uint8)
+    edge = np.zeros(panoptic.shape, np.bool_)
+    for axis in (0, 1):
+        near = np.roll(panoptic, 1, axis)
+        edge |= (near != panoptic) & (np.maximum(near, panoptic) > 0xFFFF)
+    result[edge] = result[edge] // 3 + 170
+    for number, size in things:
+        if size >= NAMED * panoptic.size:
+            _name(result, (panoptic == number).view(np.uint8), f"#{number >> 16}")
+    return result
 
 
 def errors(look: Look, label: int | None = None) -> UInt8Array:
@@ -109,3 +113,12 @@ def _nearest(panoptic: Int32Array, size: tuple[int, int]) -> Int32Array:
 
 def _paint(picture: UInt8Array, where: NDArray[np.bool_], colour: tuple[int, int, int]) -> None:
     picture[where] = (0.25 * picture[where] + 0.75 * np.array(colour)).astype(np.uint8)
+
+
+def _name(picture: UInt8Array, mask: UInt8Array, words: str) -> None:
+    """Write ``words`` on the thickest part of ``mask``."""
+    _, _, _, (x, y) = cv2.minMaxLoc(cv2.distanceTransform(mask, cv2.DIST_L1, 3))
+    (width, height), _ = cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)
+    corner = x - width // 2, y + height // 2
+    for ink, stroke in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(picture, words, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.4, ink, stroke, cv2.LINE_AA)
