@@ -67,7 +67,7 @@ setup(
     maintainer_email="maintainers@users.noreply.github.com",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", "interfaces/*/msg/*.msg"]},
+    package_data={NAME: ["py.typed", "interfaces/*/msg/*.msg", "evaluation/report/*.css", "evaluation/report/*.js"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

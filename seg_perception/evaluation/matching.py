@@ -107,12 +107,15 @@ def _by_stamp(predicted: Sequence[Key], true: Sequence[Key], max_offset: float) 
     )
 
 
-def frames(prediction: Source, truth: Source, matching: Matching) -> Iterator[tuple[Labelled, Labelled | None]]:
-    """Every true frame with its prediction, None where it has none, in the truth's order."""
-    answers = dict(matching.pairs)
-    given = prediction.read({answer for _, answer in matching.pairs})
+def frames(
+    prediction: Source, truth: Source, matching: Matching, keys: Collection[Key] | None = None
+) -> Iterator[tuple[Labelled, Labelled | None]]:
+    """Every true frame (of ``keys``, if given) with its prediction, None where it has none, in the truth's order."""
+    wanted = set(truth.keys if keys is None else keys)
+    answers = {true: answer for true, answer in matching.pairs if true in wanted}
+    given = prediction.read(set(answers.values()))
     early: dict[Key, Labelled] = {}
-    for true in truth.read(set(truth.keys)):
+    for true in truth.read(wanted):
         answer = answers.get(true.key)
         while answer is not None and answer not in early:
             following = next(given, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,11 +82,13 @@ class Sides:
         """Whether frames follow each other in time."""
         return self.truth.facts.video
 
-    def maps(self) -> Iterator[tuple[Key, Int32Array, Labelled | None, Int32Array | None]]:
-        """Every true frame: its key, the truth in the common space, and the prediction, as it came and in the common
-        space, None where there is none.
+    def maps(
+        self, keys: Collection[Key] | None = None
+    ) -> Iterator[tuple[Key, Int32Array, Labelled | None, Int32Array | None]]:
+        """Every true frame, or those of ``keys``: its key, the truth in the common space, and the prediction, as it
+        came and in the common space, None where there is none.
         """
-        for true, given in frames(self.prediction, self.truth, self.matching):
+        for true, given in frames(self.prediction, self.truth, self.matching, keys):
             predicted = self._common(given, 0) if given is not None else None
             yield true.key, self._common(true, 1), given, predicted
 
@@ -197,6 +199,7 @@ class _Judge:
             grid = np.ix_(*(nearest_centres(n, m) for n, m in zip(predicted.shape, true.shape, strict=True)))
             predicted, confidence = predicted[grid], confidence[grid] if confidence is not None else None
         true = self._without_small(true)
+        depth = _aligned(depth, true.shape) if depth is not None else None
         scores = given.scores if given is not None else {}
         self.scored = self.scored and scores is not None
         found = painted(predicted, scores) if scores is not None and self.scored else None
@@ -262,7 +265,7 @@ class _Judge:
             counts["stability"] = Stability(_histogram(t[still], classes), _histogram(t[changed], classes))
         if picture is not None:
             counts["consistency"] = self.consistency(picture, p)
-        if depth is not None and depth.shape == t.shape:
+        if depth is not None:
             self.with_depth += 1
             counts["distance"] = _by_distance(t, p, depth, classes)
         if np.isfinite(latency) and isinstance(key, int):
@@ -298,7 +301,7 @@ class _Judge:
         answers = np.where(columns >= 0, pair.predicted[columns], -1)
         classes = np.where(rows >= 0, t.classes[rows], p.classes[columns]).astype(np.uint8)
         distance = np.full(len(rows), np.nan)
-        if depth is not None and depth.shape == true.shape:
+        if depth is not None:
             for i in np.flatnonzero(things[classes]).tolist():
                 image, value = (true, truths[i]) if rows[i] >= 0 else (predicted, answers[i])
                 near = depth[image == value]
@@ -423,6 +426,14 @@ def coverage(predicted: UInt8Array, confidence: UInt8Array | None, classes: int)
     pixels = np.bincount(labels, minlength=classes + 1)
     stated = np.zeros(classes + 1) if confidence is None else np.bincount(labels, confidence.reshape(-1), classes + 1)
     return Coverage(pixels, stated.astype(np.int64))
+
+
+def _aligned(depth: Float32Array, shape: tuple[int, ...]) -> Float32Array | None:
+    """Depth at the size of the maps, by nearest neighbour; None where it is of another picture, by its proportions."""
+    if depth.shape[0] * shape[1] != depth.shape[1] * shape[0]:
+        return None
+    rows, columns = (nearest_centres(n, m) for n, m in zip(depth.shape, shape, strict=True))
+    return depth if depth.shape == shape else depth[np.ix_(rows, columns)]
 
 
 def _histogram(values: UInt8Array, size: int = 256) -> Int64Array:
