@@ -25,7 +25,9 @@ from seg_perception.errors import BagError, ConfigError, InputError
 from seg_perception.images import decode_compressed, decode_image
 from seg_perception.interfaces import serialised, typestore
 from seg_perception.labels import LabelSpace
+from seg_perception.offline import many
 from seg_perception.offline.bags import Bag, Message, Topic, namespace
+from seg_perception.offline.collection import Source, find
 from seg_perception.offline.report import RunReport, as_note, provenance
 from seg_perception.offline.writer import BagWriter, qos
 from seg_perception.outputs import LABEL_INFO_TOPIC, Output, label_info, table, view
@@ -238,8 +240,10 @@ class _Stream:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of ``seg_perception run``."""
-    parser.add_argument("bag", type=Path, help="folder, .mcap or .db3")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.mcap", help="the bag to write")
+    parser.add_argument("bags", type=Path, nargs="+", metavar="BAG", help="folder, .mcap or .db3; a folder of bags")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="the .mcap to write; of many bags, their folder"
+    )
     parser.add_argument("--topic", help="the image topic; found where there is only one")
     parser.add_argument("--camera", help="namespace of the topics; the image topic's own")
     parser.add_argument(
@@ -254,12 +258,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change it: models.semantic=espnet_camvid",
     )
+    many.add_arguments(parser)
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Run ``seg_perception run``; returns the exit status, 1 for a damaged bag."""
+    sources = find(arguments.bags)
+    if len(sources) > 1 or not arguments.output.suffix:
+        return _command_many(sources, arguments)
     report = run_bag(
-        arguments.bag,
+        sources[0].path,
         arguments.output,
         scenario.load(arguments.config, arguments.set),
         topic=arguments.topic,
@@ -271,3 +279,22 @@ def command(arguments: argparse.Namespace) -> int:
     refused = sum(report.refused.values())
     print(f"{arguments.output}: {report.written} of {report.read} frames written, {refused} refused")
     return 1 if report.damage else 0
+
+
+def _command_many(sources: Sequence[Source], arguments: argparse.Namespace) -> int:
+    from seg_perception.offline.runs import jobs
+
+    if arguments.output.suffix == ".mcap":
+        raise ConfigError(f"-o {arguments.output}: {len(sources)} bags do not go into one file; expected a folder")
+    workers = many.chosen(arguments)
+    config = workers.configured(scenario.load(arguments.config, arguments.set))
+    todo = jobs(
+        sources,
+        arguments.output,
+        config,
+        topic=arguments.topic,
+        camera=arguments.camera,
+        outputs=arguments.topics,
+    )
+    outcomes = many.report(many.carry_out(todo, arguments.output, workers), len(todo), print)
+    return 0 if all(outcome.whole for outcome in outcomes) else 1
