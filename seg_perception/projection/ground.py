@@ -47,6 +47,16 @@ class Ground:
             inside = distance < radius
             if np.count_nonzero(inside) >= ENOUGH:
                 return float(np.median(self.points[inside, 2]))
+        plane = self.plane()
+        return None if plane is None else float(plane[:2] @ place + plane[2])
+
+    def plane(self) -> Float64Array | None:
+        """``(3,)`` a, b, c of the plane ``z = a x + b y + c`` through all points; None where there are hardly any."""
+        if len(self.points) < ENOUGH:
+            return None
         terms = np.column_stack((self.points[:, :2], np.ones(len(self.points))))
         plane = np.linalg.lstsq(terms, self.points[:, 2], rcond=None)[0]
-        return float(plane[:2] @ place + plane[2])
+        # Once more without what bled over: a few points on a wall tilt a plane.
+        off = np.abs(terms @ plane - self.points[:, 2])
+        near = off <= np.median(off) * 3
+        return np.asarray(np.linalg.lstsq(terms[near], self.points[near, 2], rcond=None)[0])

@@ -38,8 +38,13 @@ LEAST_POINTS = 3
 MOST_POINTS = 400
 """Points of one thing that are measured; more say no more."""
 
-NOISE, NOISE_PER_METRE = 0.12, 0.01
-"""Standard deviation of a measured position: what is seen of a thing changes with its limbs and with the view."""
+NOISE, NOISE_PER_METRE, NOISE_PER_LENGTH = 0.08, 0.01, 0.05
+"""Standard deviation of a measured position, in metres, with its distance and with the thing's usual length: what is
+seen of a thing changes with its limbs, the view and the mask.
+"""
+
+BEYOND = 0.25
+"""Sine of the angle to the view from which on a side is one that the image's border can cut."""
 
 SURE = 2.0
 """Standard deviations that a speed must be from zero to say which way a thing faces."""
@@ -119,7 +124,7 @@ class _Thing:
         self.votes = np.zeros(len(ANGLES))
         self.ground, self.top = look.ground, look.top - look.ground
         self.looks = 0
-        noise = (NOISE + NOISE_PER_METRE * look.distance) ** 2
+        noise = self._noise(look)
         self.pp, self.pv, self.vv = noise, 0.0, prior.speed**2
         self.velocity = np.zeros(2)
         self.position = look.xy.mean(axis=0)
@@ -142,7 +147,7 @@ class _Thing:
         self.looks += 1
         measured = self._centre(look, self.yaw, self.size)
         if not first:
-            self._correct(measured - self.position, look.distance)
+            self._correct(measured - self.position, self._noise(look))
         yaw = self._heading(look, config)
         self._remember(look, yaw)
         size = self._sizes()
@@ -151,8 +156,11 @@ class _Thing:
         self.position = better if first else self.position + better - measured
         self.yaw, self.size = yaw, size
 
-    def _correct(self, innovation: Float64Array, distance: float) -> None:
-        noise = (NOISE + NOISE_PER_METRE * distance) ** 2
+    def _noise(self, look: _Look) -> float:
+        """Variance of a measured position."""
+        return (NOISE + NOISE_PER_METRE * look.distance + NOISE_PER_LENGTH * self.prior.length) ** 2
+
+    def _correct(self, innovation: Float64Array, noise: float) -> None:
         length, most = float(np.hypot(*innovation)), 3.0 * float(np.sqrt(self.pp + noise))
         if length > most:
             innovation = innovation * (most / length)
@@ -174,8 +182,8 @@ class _Thing:
         shift = np.sign(along) * depth * missing / 2
         left = axes @ np.array((-look.view[1], look.view[0]))
         for side, cut in zip((1.0, -1.0), look.cut, strict=True):
-            if cut and not all(look.cut):  # it goes on beyond the image's border
-                shift = np.where(depth < 0.5, side * np.sign(left) * missing / 2, shift)
+            if cut and not all(look.cut):  # it goes on beyond the image's border, which may be towards the camera
+                shift = np.where(np.abs(left) > BEYOND, side * np.sign(left) * missing / 2, shift)
         self.near = -np.sign(along)
         return np.asarray(((low + high) / 2 + shift) @ axes)
 
@@ -208,7 +216,9 @@ class _Thing:
         low, high = extents(look.xy @ axes.T)
         whole = 1 - _ramp(np.abs(axes @ look.view)) if not any(look.cut) else np.zeros(2)
         more = high - low - self.span
-        self.span = self.span + np.where(more > 0, 1.0 if self.looks < 3 else 0.3, 0.05 * whole) * more
+        # Along the view a round thing shows no face; what seems to have depth there is noise.
+        told = np.ones(2) if self.prior.boxy else whole
+        self.span = self.span + np.where(more > 0, told * (1.0 if self.looks < 3 else 0.3), 0.05 * whole) * more
         self.measured = np.maximum(0.98 * self.measured, whole)
         self.ground += 0.3 * (look.ground - self.ground)
         higher = look.top - look.ground - self.top
@@ -218,7 +228,7 @@ class _Thing:
         prior = self.prior
         scale = min(max(self.top / prior.height, 0.5), 2.5)
         usual = np.array((prior.length, prior.width)) * scale
-        return np.maximum(self.span, usual * (1 - prior.firm * self.measured) + prior.firm * self.measured * self.span)
+        return np.maximum(self.span, usual * (1 - prior.firm * self.measured))
 
     @property
     def seen(self) -> Float64Array:
@@ -314,7 +324,7 @@ class ObjectMemory:
             distance = float(np.hypot(*middle))
             left, right, top, foot = (number in border for border in cuts)
             look = _Look(
-                seen[:, :2], middle / distance, distance, float(floors[row]), float(np.quantile(seen[:, 2], 0.98)),
+                seen[:, :2], middle / distance, distance, float(floors[row]), _top(seen[:, 2]),
                 (left, right), not (top or foot),
             )  # fmt: skip
             confidence = float(points.confidence[chosen[own]].mean()) / 255
@@ -346,6 +356,11 @@ class ObjectMemory:
             np.array([(t.pp, t.vv) for t in things]).reshape(n, 2) ** 0.5,
             np.array([t.last for t in things], np.int64),
         )
+
+
+def _top(z: Float64Array) -> float:
+    """The height of the highest points, without the outermost hundredth."""
+    return float(np.partition(z, -(1 + len(z) // 100))[-(1 + len(z) // 100)])
 
 
 def _axes(yaw: float) -> Float64Array:
