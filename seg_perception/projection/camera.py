@@ -60,7 +60,8 @@ class Camera:
         self.width, self.height = model.width, model.height
         self._lens: _Lens | None = None
         usable = bool(model.p[0, 0] > 0 and model.p[1, 1] > 0)
-        if rectified and not usable and model.d.any():
+        distorted = bool(model.d.any()) or model.distortion_model == "equidistant"
+        if rectified and not usable and distorted:
             raise InputError(
                 "the calibration's P is all zeros, expected the projection of the rectified image; set input_rectified "
                 "to false for images that are not rectified"
@@ -72,7 +73,7 @@ class Camera:
             turn = _rotation(model.r)
             shift = np.linalg.solve(model.p[:, :3], model.p[:, 3]) if usable else np.zeros(3)
             self._linear, pose = model.k, turn.T @ np.column_stack([np.eye(3), shift])
-            if model.d.any():
+            if distorted:
                 self._lens = _lens(model)
         self._pose = np.vstack([pose, [0.0, 0.0, 0.0, 1.0]])
 
@@ -182,7 +183,7 @@ def _lens(model: CameraModel) -> _Lens:
     if name in ("plumb_bob", "rational_polynomial"):
         return _polynomial(np.pad(model.d, (0, max(0, 14 - len(model.d)))))
     if name == "equidistant":
-        return _equidistant(model.d)
+        return _equidistant(np.pad(model.d, (0, 4 - len(model.d))))
     raise InputError(
         f"the calibration's distortion model is '{name}', expected plumb_bob, rational_polynomial or equidistant; "
         "rectify the image and set input_rectified to true"
@@ -251,8 +252,8 @@ def _tilt(tx: float, ty: float) -> Array:
 
 
 def _first_root(polynomial: Polynomial) -> float:
-    """The smallest positive real root, infinity where there is none."""
-    roots = polynomial.trim().roots()
+    """The smallest positive real root, infinity where there is none (or none that matters)."""
+    roots = polynomial.trim(1e-12).roots()
     real = roots.real[(abs(roots.imag) < 1e-9 * (1 + abs(roots))) & (roots.real > 0)]
     return float(real.min()) if len(real) else np.inf
 

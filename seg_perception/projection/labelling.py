@@ -101,6 +101,17 @@ def label_points(
     return LabelledPoints(xyz, labels, instances, confidence)
 
 
+def label_pixels(xyz: Float32Array, masks: PanopticMap, config: LabellingConfig) -> LabelledPoints:
+    """Label organised points ``(H * W, 3)``, one for each pixel of ``masks``: the pixel's, but near borders."""
+    labels, confidence = masks.semantic.ravel(), masks.confidence.ravel()
+    instances = (masks.panoptic >> 16).ravel()
+    if config.border > 0:
+        keep = ~_near_border(masks, config.border).ravel()
+        labels = np.where(keep, labels, np.uint8(UNLABELLED))
+        instances, confidence = instances * keep, confidence * keep
+    return LabelledPoints(xyz, labels, instances, confidence)
+
+
 def _hidden(
     u: Float32Array,
     v: Float32Array,
