@@ -164,7 +164,11 @@ class Camera:
 def _columns(points: NDArray[np.floating], affine: Array) -> Sequence[NDArray[np.floating]]:
     """The three components of ``affine`` ``(3, 4)`` applied to ``points`` ``(N, 3)``, each contiguous."""
     # OpenCV's loop over small matrices: BLAS takes a hundred times as long where its threads have to wait for a core.
-    return [column.ravel() for column in cv2.split(moved(points, affine)[:, None])] if len(points) else [points[:, 0].copy()] * 3
+    return (
+        [column.ravel() for column in cv2.split(moved(points, affine)[:, None])]
+        if len(points)
+        else [points[:, 0].copy()] * 3
+    )
 
 
 def moved(points: NDArray[np.floating], affine: Array, out: NDArray[np.floating] | None = None) -> Any:

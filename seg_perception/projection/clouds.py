@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.errors import InputError
+from seg_perception.frames import stamp_of
 from seg_perception.records import NANOSECONDS, Header, PointCloud2, PointField
 from seg_perception.types import BoolArray, Float32Array, Int64Array, LabelledPoints, UInt8Array
 
@@ -52,7 +53,7 @@ def read_cloud(message: Any, *, times: bool = True) -> Cloud:
     than announced, and for times that are nowhere near the stamp.
     """
     m = message
-    stamp = int(m.header.stamp.sec) * NANOSECONDS + int(m.header.stamp.nanosec)
+    stamp = stamp_of(m)
     said = f"point cloud of {m.width}x{m.height}"
     flat = np.frombuffer(m.data, np.uint8)
     row = m.width * m.point_step
@@ -146,7 +147,7 @@ _CONFIDENCE = (np.arange(256, dtype=np.float32) / np.float32(255)).view(np.uint3
 def packed_colours(colours: UInt8Array) -> NDArray[np.uint32]:
     """A table ``(256, 3)`` of RGB as PCL packs them into a float: ``0x00RRGGBB``, ``(256,)`` uint32."""
     r, g, b = colours.astype(np.uint32).T
-    return r << 16 | g << 8 | b
+    return np.asarray(r << 16 | g << 8 | b, np.uint32)
 
 
 def labelled_cloud(

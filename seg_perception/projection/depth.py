@@ -52,9 +52,8 @@ def depth_metres(message: Any) -> Float32Array:
 class Registration:
     """Takes depth images of one camera into the pixels of another; tables are made once.
 
-    ``pose`` ``(4, 4)`` takes points of the depth camera's optical frame into the colour camera's. Where both look from
-    the same place (``pose`` is a turn at most), each pixel of the mask reads the depth pixel that it looks through;
-    otherwise the depth points are projected into a grid of the depth image's resolution, where the nearest wins, and
+    ``pose`` ``(4, 4)`` takes points of the depth camera's optical frame into the colour camera's. Where it is the identity,
+    each pixel of the mask reads the depth pixel that it looks through; otherwise the depth points are projected into a grid of the depth image's resolution, where the nearest wins, and
     each pixel of the mask reads that.
     """
 
@@ -66,8 +65,8 @@ class Registration:
         # NaN is not inside; what is not inside reads the NaN behind the last pixel.
         columns, rows = np.where(inside, u, 0).astype(np.intp), np.where(inside, v, 0).astype(np.intp)
         self._index = np.where(inside, rows * self._width + columns, self._width * self._height)
-        straight = np.arange(self._index.size).reshape(self._index.shape)
-        self._untouched = (self._height, self._width) == straight.shape and np.array_equal(self._index, straight)
+        straight = np.arange(self._width * self._height)
+        self._untouched = u.shape == (self._height, self._width) and np.array_equal(self._index.ravel(), straight)
 
     def _colour_through(self, depth: Camera) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         self._width, self._height = depth.width, depth.height

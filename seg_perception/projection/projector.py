@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seg_perception.calibration import camera_model
 from seg_perception.errors import ConfigError, InputError
+from seg_perception.frames import stamp_of
 from seg_perception.labels import LabelSpace
-from seg_perception.outputs import scaled_camera
+from seg_perception.outputs import View, scaled_camera
 from seg_perception.projection.camera import Camera
 from seg_perception.projection.clouds import Cloud, read_cloud
 from seg_perception.projection.depth import Registration, depth_metres, organised
@@ -36,7 +36,9 @@ class ProjectionConfig:
 
     enabled: bool = option(False, "carry the masks onto depth images and point clouds, in this process", live=False)
     input_rectified: bool = option(
-        True, "the camera's images are rectified, so that P holds; false: they are raw, and K with D and R hold", live=False
+        True,
+        "the camera's images are rectified, so that P holds; false: they are raw, and K with D and R hold",
+        live=False,
     )
     depth_rectified: bool = option(True, "the same for depth images", live=False)
     fixed_frame: str = option(
@@ -150,10 +152,18 @@ class Projector:
             self._late.clear()
             self._last_lidar = None
 
+    def add_view(self, view: View) -> None:
+        """The masks of the next image, as the pipeline's own process has them."""
+        if view.camera is None:
+            self.counts["bad_calibration"] += 1
+            self._say("images without a usable calibration are not projected")
+            return
+        self.add_masks(Masks(view.frame.stamp, view.frame.frame_id, view.panoptic, view.camera))
+
     def add_depth(self, message: Any) -> None:
         """A ``sensor_msgs/Image`` of depth."""
         with self._counting("bad_depth"):
-            stamp = _stamp(message)
+            stamp = stamp_of(message)
             self._pairing.add("depth", stamp, _Depth(stamp, message.header.frame_id, depth_metres(message)))
 
     def add_depth_calibration(self, message: Any) -> None:
@@ -180,8 +190,10 @@ class Projector:
         self._late = []
         for pair in pairs:
             try:
-                yield self._depth(pair.masks, pair.item) if isinstance(pair.item, _Depth) else self._lidar(
-                    pair.masks, pair.item
+                yield (
+                    self._depth(pair.masks, pair.item)
+                    if isinstance(pair.item, _Depth)
+                    else self._lidar(pair.masks, pair.item)
                 )
                 self.counts[pair.kind] += 1
             except TransformError as error:
@@ -222,9 +234,7 @@ class Projector:
         points = organised(registration(item.metres), camera)
         labelled = label_pixels(points, masks.panoptic, self.config.labelling)
         shape = masks.panoptic.semantic.shape
-        return self._projection(
-            "depth", masks.stamp, masks.frame_id, labelled, (shape[0], shape[1]), points, masks
-        )
+        return self._projection("depth", masks.stamp, masks.frame_id, labelled, (shape[0], shape[1]), points, masks)
 
     def _projection(
         self,
@@ -244,9 +254,7 @@ class Projector:
                 raise  # worth the wait: boxes and grid stand in the fixed frame
             to_fixed = None
         leads = self._leads(kind, masks.stamp)
-        return Projection(
-            kind, stamp, frame_id, points, shape, optical, masks, self._labels, fixed, to_fixed, leads
-        )
+        return Projection(kind, stamp, frame_id, points, shape, optical, masks, self._labels, fixed, to_fixed, leads)
 
     def _leads(self, kind: Kind, stamp: int) -> bool:
         if self.config.source != "auto":
@@ -343,7 +351,3 @@ def _quaternion(roll: float, pitch: float, yaw: float) -> tuple[float, float, fl
         float(cr * cp * sy - sr * sp * cy),
         float(cr * cp * cy + sr * sp * sy),
     )
-
-
-def _stamp(message: Any) -> int:
-    return int(message.header.stamp.sec) * NANOSECONDS + int(message.header.stamp.nanosec)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.errors import SegPerceptionError
+from seg_perception.frames import stamp_of
 from seg_perception.records import NANOSECONDS
 
 Matrix = NDArray[np.float64]
@@ -72,9 +73,10 @@ class TransformBuffer:
     def add_message(self, message: Any, *, static: bool) -> None:
         """Every transform of a ``tf2_msgs/TFMessage`` (rclpy's or a bag's); ``static`` as on ``/tf_static``."""
         for t in message.transforms:
-            stamp = int(t.header.stamp.sec) * NANOSECONDS + int(t.header.stamp.nanosec)
             p, q = t.transform.translation, t.transform.rotation
-            self.add(t.header.frame_id, t.child_frame_id, stamp, (p.x, p.y, p.z), (q.x, q.y, q.z, q.w), static=static)
+            self.add(
+                t.header.frame_id, t.child_frame_id, stamp_of(t), (p.x, p.y, p.z), (q.x, q.y, q.z, q.w), static=static
+            )
 
     def add(
         self,
@@ -162,7 +164,9 @@ class TransformBuffer:
         unknown = [name for name in (source, target) if name not in self.frames]
         if unknown:
             known = ", ".join(sorted(self.frames)[:12]) or "none"
-            return f"no transform names the frame '{unknown[0]}' (known frames: {known}); publish it on /tf or /tf_static"
+            return (
+                f"no transform names the frame '{unknown[0]}' (known frames: {known}); publish it on /tf or /tf_static"
+            )
         return f"the frames '{source}' and '{target}' are not connected by transforms; publish the one between them"
 
 
