@@ -109,6 +109,33 @@ class CameraInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class PointField:
+    """sensor_msgs/PointField."""
+
+    TYPE: ClassVar[str] = "sensor_msgs/msg/PointField"
+    name: str
+    offset: int
+    datatype: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PointCloud2:
+    """sensor_msgs/PointCloud2; ``data`` is a flat uint8 array of ``height * row_step`` bytes."""
+
+    TYPE: ClassVar[str] = "sensor_msgs/msg/PointCloud2"
+    header: Header
+    height: int
+    width: int
+    fields: tuple[PointField, ...]
+    is_bigendian: bool
+    point_step: int
+    row_step: int
+    data: UInt8Array
+    is_dense: bool
+
+
+@dataclass(frozen=True, slots=True)
 class VisionClass:
     """vision_msgs/VisionClass."""
 
@@ -232,4 +259,4 @@ class Detection2DArray:
     detections: tuple[Detection2D, ...]
 
 
-Record = Image | CompressedImage | CameraInfo | LabelInfo | Detection2DArray
+Record = Image | CompressedImage | CameraInfo | PointCloud2 | LabelInfo | Detection2DArray

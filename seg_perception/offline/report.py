@@ -46,7 +46,7 @@ def as_note(content: Mapping[str, Any]) -> dict[str, str]:
 @dataclass
 class RunReport:
     """How a run went: frames by fate (``refused`` by reason), what was odd about the stream, whether the bag turned
-    out damaged, and the seconds that each frame spent in each stage.
+    out damaged, what was carried into space and what could not be, and the seconds that each frame spent in each stage.
     """
 
     read: int = 0
@@ -56,6 +56,7 @@ class RunReport:
     time_jumps: int = 0
     standing_stamps: int = 0
     damage: str | None = None
+    projection: Mapping[str, int] = field(default_factory=dict)
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def add_times(self, seconds: Mapping[str, float]) -> None:
@@ -72,6 +73,7 @@ class RunReport:
             "time_jumps": self.time_jumps,
             "standing_stamps": self.standing_stamps,
             "damage": self.damage,
+            "projection": dict(self.projection),
             "milliseconds": {stage: _percentiles(values) for stage, values in self.seconds.items()},
         }
 
