@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +35,9 @@ class Prior:
     height: float = option(help="metres", ge=0.01, le=100.0)
     boxy: bool = option(False, "has flat faces at right angles")
     solid: float = option(1.0, "part of the length that does not swing with a stride", ge=0.0, le=1.0)
-    firm: float = option(0.1, "part by which a thing that was seen from end to end may be smaller than usual", ge=0.0, le=1.0)
+    firm: float = option(
+        0.1, "part by which a thing that was seen from end to end may be smaller than usual", ge=0.0, le=1.0
+    )
     speed: float = option(0.0, "m/s that a thing seen for the first time may have", ge=0.0, le=100.0)
     agility: float = option(0.0, "m/s by which a velocity may change in a second", ge=0.0, le=100.0)
 

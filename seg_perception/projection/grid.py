@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from seg_perception.errors import ConfigError
 from seg_perception.labels import LabelSpace
 from seg_perception.projection.ground import MOST, Ground, ground_table
-from seg_perception.records import NANOSECONDS
+from seg_perception.records import NANOSECONDS, Header, MapMetaData, OccupancyGrid, Point, Pose
 from seg_perception.schema import option
 from seg_perception.types import LabelledPoints
 
 Float64Array = NDArray[np.float64]
 Int8Array = NDArray[np.int8]
+
+JUMP = NANOSECONDS
+"""Time that goes back by more than this has jumped, as where a bag begins anew."""
 
 UNKNOWN = -1
 LETHAL = 100
@@ -32,12 +35,16 @@ class GridConfig:
 
     resolution: float = option(0.1, "edge of a cell in metres", ge=0.01, le=10.0, live=False)
     size: float = option(24.0, "edge of the whole square in metres; the robot is in its middle", ge=1.0, live=False)
-    max_height: float = option(2.0, "metres above the ground up to which something is in the way", ge=0.1, le=100.0)
-    share: float = option(
-        0.2, "part of a cell's points that must be of what is lethal to make it so", ge=0.0, le=1.0
+    max_height: float = option(
+        2.0, "metres above the ground up to which something is in the way", ge=0.1, le=100.0, live=False
     )
-    memory: float = option(5.0, "seconds for which a cell that is not seen again keeps its cost", ge=0.0, le=3600.0)
-    thing_memory: float = option(1.0, "the same where a thing was: it may have gone", ge=0.0, le=3600.0)
+    share: float = option(
+        0.2, "part of a cell's points that must be of what is lethal to make it so", ge=0.0, le=1.0, live=False
+    )
+    memory: float = option(
+        5.0, "seconds for which a cell that is not seen again keeps its cost", ge=0.0, le=3600.0, live=False
+    )
+    thing_memory: float = option(1.0, "the same where a thing was: it may have gone", ge=0.0, le=3600.0, live=False)
 
     @property
     def cells(self) -> int:
@@ -47,8 +54,8 @@ class GridConfig:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Costs at ``stamp`` (nanoseconds) in ``frame_id``: ``cost`` ``(n, n)`` int8, row by row in y, 0..100 or -1 unknown;
-    cell ``[0, 0]`` has its corner at ``origin`` (x, y), metres.
+    """Costs at ``stamp`` (nanoseconds) in ``frame_id``: ``cost`` ``(n, n)`` int8, row by row in y, 0..100 or -1
+    unknown; cell ``[0, 0]`` has its corner at ``origin`` (x, y), metres.
     """
 
     stamp: int
@@ -85,10 +92,12 @@ class GridMemory:
         """Write ``points`` into the grid, which is moved so that their sensor is in its middle. ``to_fixed`` ``(4, 4)``
         is the pose of the points' frame in ``frame_id``, whose z axis points up.
 
-        When ``frame_id`` changes or time goes back, everything is forgotten.
+        When ``frame_id`` changes or time jumps back, everything is forgotten; what comes a little late changes nothing.
         """
-        if frame_id != self._frame or stamp < self._stamp:
+        if frame_id != self._frame or stamp < self._stamp - JUMP:
             self._forget(frame_id)
+        if stamp < self._stamp:
+            return self.at(self._stamp)
         self._stamp = stamp
         self._move(np.floor(to_fixed[:2, 3] / self._resolution).astype(np.int64) - self._cells // 2)
         self._write(stamp, points, to_fixed, config)
@@ -151,3 +160,11 @@ def _overlap(step: int) -> tuple[slice, slice]:
     if step >= 0:
         return slice(step, None), slice(None, -step or None)
     return slice(None, step), slice(-step, None)
+
+
+def occupancy(grid: Grid) -> OccupancyGrid:
+    """``costmap``: axes along the fixed frame's, origin at the corner of the first cell."""
+    header, (height, width) = Header.of(grid.stamp, grid.frame_id), grid.cost.shape
+    origin = Pose(Point(*grid.origin, 0.0))
+    info = MapMetaData(header.stamp, grid.resolution, width, height, origin)
+    return OccupancyGrid(header, info, np.ascontiguousarray(grid.cost).reshape(-1))

@@ -10,7 +10,8 @@ metres per second, radians.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,6 @@ from seg_perception.records import NANOSECONDS
 from seg_perception.schema import option
 from seg_perception.types import (
     MAX_TRACK_ID,
-    BoolArray,
     Float32Array,
     Int32Array,
     Int64Array,
@@ -33,6 +33,9 @@ from seg_perception.types import (
 )
 
 Float64Array = NDArray[np.float64]
+
+JUMP = NANOSECONDS
+"""Time that goes back by more than this has jumped, as where a bag begins anew."""
 
 LEAST_POINTS = 3
 MOST_POINTS = 400
@@ -55,12 +58,20 @@ class ObjectsConfig:
     """How labelled points become things in space."""
 
     sizes: str = option("default", "usual sizes of classes (a shipped name or a path)", live=False)
-    reach: float = option(40.0, "metres from the camera beyond which points are not used", ge=1.0, le=200.0)
-    clearance: float = option(0.12, "metres above the ground from which on points are a thing's", ge=0.0, le=1.0)
-    edge: float = option(0.25, "metres of a gap that parts a thing from what bled into its mask", ge=0.05, le=2.0)
-    edge_per_metre: float = option(0.02, "the same for each metre of distance; the larger counts", ge=0.0, le=0.2)
-    least_speed: float = option(0.4, "m/s from which on a thing faces where it goes", ge=0.0, le=10.0)
-    max_lost: float = option(1.5, "seconds without its mask after which a thing ends (the tracker's own)", ge=0.05)
+    reach: float = option(40.0, "metres from the camera beyond which points are not used", ge=1.0, le=200.0, live=False)
+    clearance: float = option(
+        0.12, "metres above the ground from which on points are a thing's", ge=0.0, le=1.0, live=False
+    )
+    edge: float = option(
+        0.25, "metres of a gap that parts a thing from what bled into its mask", ge=0.05, le=2.0, live=False
+    )
+    edge_per_metre: float = option(
+        0.02, "the same for each metre of distance; the larger counts", ge=0.0, le=0.2, live=False
+    )
+    least_speed: float = option(0.4, "m/s from which on a thing faces where it goes", ge=0.0, le=10.0, live=False)
+    max_lost: float = option(
+        1.5, "seconds without its mask after which a thing ends (the tracker's own)", ge=0.05, live=False
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +239,12 @@ class _Thing:
         prior = self.prior
         scale = min(max(self.top / prior.height, 0.5), 2.5)
         usual = np.array((prior.length, prior.width)) * scale
-        return np.maximum(self.span, usual * (1 - prior.firm * self.measured))
+        return np.asarray(np.maximum(self.span, usual * (1 - prior.firm * self.measured)))
 
     @property
     def seen(self) -> Float64Array:
         """Part of length and width that was measured."""
-        return np.minimum(self.span / self.size, 1.0)
+        return np.asarray(np.minimum(self.span / self.size, 1.0))
 
 
 class ObjectMemory:
@@ -244,7 +255,7 @@ class ObjectMemory:
         self._priors = priors(labels, sizes)
         self._ground = ground_table(labels)
         self._things: dict[int, _Thing] = {}
-        self._frame = ""
+        self._frame, self._stamp = "", 0
 
     def update(
         self,
@@ -255,25 +266,26 @@ class ObjectMemory:
         panoptic: PanopticMap,
         config: ObjectsConfig,
     ) -> Objects:
-        """All live things at ``stamp``: those that ``points`` (in the camera's optical frame at ``stamp``) belong to are
-        corrected, the others carried on.
+        """All live things at ``stamp``: those that ``points`` (in the camera's optical frame) belong to are corrected,
+        the others carried on.
 
         ``to_fixed`` ``(4, 4)`` is the camera's pose in ``frame_id``; ``panoptic`` the masks that the points were
-        labelled by. Ids that have not been painted for ``max_lost`` seconds end. When ``frame_id`` changes or time goes
-        back, all begin anew.
+        labelled by. Ids that have not been painted for ``max_lost`` seconds end. When ``frame_id`` changes or time
+        jumps back, all begin anew; what comes a little late changes nothing.
         """
-        if frame_id != self._frame or any(thing.stamp > stamp for thing in self._things.values()):
+        if frame_id != self._frame or stamp < self._stamp - JUMP:
             self._things.clear()
-            self._frame = frame_id
+            self._frame, self._stamp = frame_id, stamp
+        if stamp < self._stamp:
+            return self._objects(self._stamp, frame_id)
+        self._stamp = stamp
         for thing in self._things.values():
             thing.predict(stamp)
         looks = self._looks(points, to_fixed, panoptic, config)
         for number, (label, confidence, look) in looks.items():
-            thing = self._things.get(number)
             prior = self._priors[label]
             assert prior is not None
-            if thing is None:
-                thing = self._things[number] = _Thing(prior, look, stamp)
+            thing = self._things.setdefault(number, _Thing(prior, look, stamp))
             thing.prior, thing.label, thing.confidence = prior, label, confidence
             thing.observe(look, config)
         for number in _painted(panoptic):
@@ -302,12 +314,10 @@ class ObjectMemory:
         ground = self._ground_points(points, rotation, origin)
         order = np.argsort(thing, kind="stable")
         bounds = np.searchsorted(thing[order], np.arange(len(ids) + 1))
-        parts = [order[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+        parts = [order[start:end] for start, end in pairwise(bounds.tolist())]
         middles = np.array([np.median(place[part, :2], axis=0) for part in parts])
         heights = [ground.height(middle) for middle in middles]
-        floors = np.array(
-            [place[part, 2].min() if h is None else h for part, h in zip(parts, heights, strict=True)]
-        )
+        floors = np.array([place[part, 2].min() if h is None else h for part, h in zip(parts, heights, strict=True)])
         above = np.flatnonzero(place[:, 2] > (floors + config.clearance)[thing])
         distances = np.hypot(*(middles - origin[:2]).T)
         edges = np.maximum(config.edge, config.edge_per_metre * distances)
