@@ -22,6 +22,7 @@ import zoo
 from side_by_side import DATA
 
 from seg_perception.models.bench import Settings, bench
+from seg_perception.models.bench.runs import RUNTIMES
 from seg_perception.models.bench.table import as_json, table
 
 FRAME = DATA / "cityscapes_frame"
@@ -68,6 +69,7 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=12, help="to time; default 12")
     parser.add_argument("--threads", type=int, default=0, help="default 0: one per core")
     parser.add_argument("--heights", type=int, nargs="+", default=[360, 720], help="of images and inputs")
+    parser.add_argument("--runtimes", nargs="+", choices=RUNTIMES, default=list(RUNTIMES))
     parser.add_argument("--precisions", nargs="+", default=["f32", "bf16"])
     parser.add_argument("--weights", type=Path, help="a folder to keep the networks in for the next time")
     parser.add_argument("--markdown", action="store_true")
@@ -84,6 +86,7 @@ def main() -> int:
             path = fitted(kept, name, images, labels)
             for height in arguments.heights:
                 settings = Settings(
+                    runtimes=tuple(arguments.runtimes),
                     precisions=tuple(arguments.precisions),
                     frames=arguments.frames,
                     threads=arguments.threads,

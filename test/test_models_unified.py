@@ -14,7 +14,7 @@ from library_networks import SIZE, queries, write
 
 from seg_perception.config import ModelsConfig, PipelineConfig
 from seg_perception.labels import LabelSpace
-from seg_perception.models import Execution, PanopticNetwork, load_panoptic
+from seg_perception.models import Execution, PanopticNetwork, commands, load_panoptic
 from seg_perception.pipeline import Networks, Pipeline
 from seg_perception.timing import StageTimes
 from seg_perception.types import Frame
@@ -104,3 +104,18 @@ def test_the_pipeline_runs_it_alone(tmp_path: Path, family: str) -> None:
         result = perceive(Frame(number * 10**8, "camera", image))
         np.testing.assert_array_equal(result.panoptic.panoptic & 0xFFFF, result.panoptic.semantic)
         np.testing.assert_array_equal(result.panoptic.confidence == 0, result.panoptic.semantic == 255)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_its_graph_says_the_same(tmp_path: Path, family: str) -> None:
+    for package in ("onnxscript", "onnxruntime", "openvino"):
+        pytest.importorskip(package)
+    assert "any batch" in commands.export(made(tmp_path, family), tmp_path / "graph.onnx")
+    image = np.random.default_rng(2).integers(0, 256, (*SIZE, 3), np.uint8)
+    paths = {"torch": tmp_path / "made.yaml", **dict.fromkeys(("onnxruntime", "openvino"), tmp_path / "graph.yaml")}
+    said = {
+        runtime: load_panoptic(path, COCO, Execution(runtime, threads=1))(image, StageTimes())[0].confidence
+        for runtime, path in paths.items()
+    }
+    for runtime in ("onnxruntime", "openvino"):  # labels of random weights are ties; the probabilities are not
+        np.testing.assert_allclose(said[runtime].astype(int), said["torch"].astype(int), atol=1)
