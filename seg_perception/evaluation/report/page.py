@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from seg_perception.errors import InputError
+from seg_perception.evaluation.confusion import taken_for
 from seg_perception.evaluation.counts import weighted
 from seg_perception.evaluation.evaluating import Evaluated
-from seg_perception.evaluation.numbers import most_confused, per_frame, summary
+from seg_perception.evaluation.numbers import confusion_matrix, per_frame, summary
 from seg_perception.evaluation.report import charts, pictures
 from seg_perception.evaluation.report.words import CLASS_COLUMNS, HEADLINES, NAMES, SUBJECT, TRUTHLESS, shown
 from seg_perception.evaluation.result import Evaluation
@@ -345,7 +346,8 @@ def _small(title: str, what: str, rows: Sequence[tuple[str, Sequence[tuple[str, 
 
 
 def _confusion(evaluation: Evaluation) -> str:
-    drawn, worst = charts.confusion(evaluation), most_confused(evaluation)
+    names = [c.name for c in evaluation.labels.classes]
+    drawn, worst = charts.confusion(evaluation), taken_for(confusion_matrix(evaluation), names, 12)
     items = "".join(f"<li>{100 * part:.1f} % of {escape(a)} taken for {escape(b)}</li>" for a, b, part in worst)
     listed = f"<div><h3>Most often taken for something else</h3><ol>{items}</ol></div>" if worst else ""
     return f'<div class="beside">{drawn}{listed}</div>' if drawn else ""
