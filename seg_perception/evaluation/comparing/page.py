@@ -6,19 +6,18 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
+from importlib.resources import files
 
 import numpy as np
 
 from seg_perception.errors import SegPerceptionError
+from seg_perception.evaluation import report
 from seg_perception.evaluation.comparing.changes import Change, Comparison, FrameChange, Gate
 from seg_perception.evaluation.comparing.reopened import key, reopened
 from seg_perception.evaluation.comparing.words import CLASS_COLUMNS, by_class, interval, shown
 from seg_perception.evaluation.report.pictures import Look, data_uri, drawn, looks
 from seg_perception.evaluation.report.words import HEADLINES, NAMES
 from seg_perception.evaluation.result import Evaluation
-
-STYLE = Path(__file__).parents[1] / "report" / "style.css"
 
 MORE_STYLE = """
 .better { color: var(--good); font-weight: 600; } .worse { color: var(--bad); font-weight: 600; }
@@ -52,7 +51,7 @@ def page(runs: Sequence[Run], comparisons: Sequence[Comparison], gates: Sequence
         for run, comparison in zip(runs[1:], comparisons, strict=True)
         for part in _comparison(runs[0], run, comparison, gates)
     )
-    style = STYLE.read_text(encoding="utf-8") + MORE_STYLE
+    style = files(report).joinpath("style.css").read_text(encoding="utf-8") + MORE_STYLE
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
         f'<meta name="viewport" content="width=device-width"><style>{style}</style></head>\n'
@@ -148,7 +147,7 @@ def _figures(first: Run, second: Run, frames: Sequence[FrameChange]) -> Iterator
             (second.name, after, after.predicted),
         )
         images = "".join(
-            f'<div><img alt="{escape(whose)}" src="{data_uri(drawn(look.picture, panoptic, labels, 60))}">'
+            f'<div><img alt="{escape(whose)}" src="{data_uri(drawn(look.picture, panoptic, labels))}">'
             f"<span class=hint>{escape(whose)}</span></div>"
             for whose, look, panoptic in shots
         )
