@@ -86,6 +86,7 @@ setup(
         "console_scripts": [
             "seg_perception = seg_perception.cli:main",
             "segmentation = seg_perception.ros.segmentation_node:main",
+            "projection = seg_perception.ros.projection_node:main",
         ],
     },
     zip_safe=False,
