@@ -28,6 +28,8 @@ FILM_QUALITY = 60
 FILM_BYTES = 8_000_000
 """The film is thinned until it is no larger: a page has to be mailed."""
 WORST, WORST_CLASSES = 3, 10
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+"""The browser itself sees to it that the page asks for nothing."""
 SMALL = 0.002
 """Part of a frame that a class must have for the frame to be that class's worst."""
 
@@ -88,6 +90,7 @@ def page(evaluated: Evaluated) -> str:
     )
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(name)}</title>'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
         f"<style>{style}</style></head><body><header>{_head(evaluation, numbers, name)}</header><nav>{links}</nav>"
         f"<main>{body}</main><footer>seg_perception {escape(evaluation.about['seg_perception'])}; beside this page "
