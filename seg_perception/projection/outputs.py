@@ -17,6 +17,7 @@ from seg_perception.outputs import Output
 from seg_perception.projection.clouds import labelled_cloud, packed_colours, xyz_cloud
 from seg_perception.projection.pairing import Kind
 from seg_perception.projection.projector import Projection, ProjectionConfig
+from seg_perception.projection.scene import Scene
 from seg_perception.types import UNLABELLED, UInt8Array
 
 
@@ -24,12 +25,17 @@ def table(labels: LabelSpace, config: ProjectionConfig) -> tuple[Output[Projecti
     """Every output in space for a label space, below the camera's namespace; one call per camera: some rows remember
     what came before. Raises :class:`ConfigError` for a group that the label space has not.
     """
+    scene = Scene(labels, config)
     kind, colours = records.PointCloud2.TYPE, packed_colours(labels.colours)
     return (
         Output("semantic/points", kind, partial(_labelled, "depth", colours), "subscribed"),
         Output("semantic/lidar_points", kind, partial(_labelled, "lidar", colours), "subscribed"),
         Output("obstacles/points", kind, partial(_members, _known(labels, config.obstacles)), "subscribed"),
         Output("clearing/points", kind, partial(_members, _known(labels, config.clearing)), "subscribed"),
+        Output("detections_3d", records.Detection3DArray.TYPE, scene.detections_3d, "subscribed"),
+        Output("objects/state", kind, scene.state, "subscribed"),
+        Output("objects", records.MarkerArray.TYPE, scene.markers, "subscribed"),
+        Output("costmap", records.OccupancyGrid.TYPE, scene.costmap, "subscribed"),
     )
 
 

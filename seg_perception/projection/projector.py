@@ -21,8 +21,10 @@ from seg_perception.outputs import View, scaled_camera
 from seg_perception.projection.camera import Camera
 from seg_perception.projection.clouds import Cloud, read_cloud
 from seg_perception.projection.depth import Registration, depth_metres, organised
+from seg_perception.projection.grid import GridConfig
 from seg_perception.projection.labelling import Kinds, LabellingConfig, label_pixels, label_points
 from seg_perception.projection.motion import seen_from
+from seg_perception.projection.objects import ObjectsConfig
 from seg_perception.projection.pairing import Kind, Masks, Pair, Pairing
 from seg_perception.projection.transforms import Matrix, TransformBuffer, TransformError
 from seg_perception.records import NANOSECONDS, Header
@@ -66,6 +68,8 @@ class ProjectionConfig:
     obstacles: str = option("obstacle", "group of classes whose points go out on obstacles/points", live=False)
     clearing: str = option("traversable", "group of classes whose points go out on clearing/points", live=False)
     labelling: LabellingConfig = field(default_factory=LabellingConfig)
+    objects: ObjectsConfig = field(default_factory=ObjectsConfig)
+    grid: GridConfig = field(default_factory=GridConfig)
 
 
 @dataclass(frozen=True)
