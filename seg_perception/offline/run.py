@@ -26,7 +26,9 @@ from seg_perception.errors import BagError, ConfigError, InputError
 from seg_perception.images import decode_compressed, decode_image
 from seg_perception.interfaces import serialised, typestore
 from seg_perception.labels import LabelSpace
+from seg_perception.offline import many
 from seg_perception.offline.bags import Bag, Message, Topic, namespace
+from seg_perception.offline.collection import Source, find
 from seg_perception.offline.projection import BagProjection, projected_outputs
 from seg_perception.offline.report import RunReport, as_note, provenance
 from seg_perception.offline.writer import BagWriter, qos
@@ -34,7 +36,7 @@ from seg_perception.outputs import LABEL_INFO_TOPIC, Output, label_info, table, 
 from seg_perception.pipeline import Looks, Networks, Pipeline
 from seg_perception.records import NANOSECONDS, CameraInfo, CompressedImage, LabelInfo
 from seg_perception.timing import StageTimes
-from seg_perception.types import CameraModel, Frame
+from seg_perception.types import CameraModel, Frame, Perception
 
 Load = Callable[[PipelineConfig, LabelSpace], Looks]
 V = TypeVar("V")
@@ -112,8 +114,7 @@ def run_bag(
                     with times.stage("project"):
                         space.masks(scene, log_time)
                 stream.report.written += 1
-                seconds = {**result.seconds, **times.seconds}
-                stream.report.add_times({**seconds, "frame": sum(seconds.values())})
+                stream.account(result, times)
             space.finish()
             stream.report.projection = space.counts
             if not stream.report.read:
@@ -183,6 +184,18 @@ class _Stream:
                 self.refuse(str(error))
                 continue
             yield message.log_time, frame, self._model_for(frame), times
+
+    def account(self, result: Perception, times: StageTimes) -> None:
+        """Add a frame that was written, and the looks that came back with it."""
+        report, seconds = self.report, {**result.seconds, **times.seconds}
+        report.add_times({**seconds, "frame": sum(seconds.values())})
+        for look in result.looks:
+            report.looks[look.outcome] += 1
+            report.add_times(look.seconds)  # part of the stage "cascade", in which a virtual look works
+            if look.error is not None:
+                self._say_once(f"the instance network failed with {type(look.error).__name__}: {look.error}")
+        if result.looked is not None:
+            report.ages.append(result.instance_age)
 
     def refuse(self, reason: str) -> None:
         """Count a frame that cannot be used."""
@@ -255,8 +268,10 @@ class _Stream:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of ``seg_perception run``."""
-    parser.add_argument("bag", type=Path, help="folder, .mcap or .db3")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.mcap", help="the bag to write")
+    parser.add_argument("bags", type=Path, nargs="+", metavar="BAG", help="folder, .mcap or .db3; a folder of bags")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="the .mcap to write; of many bags, their folder"
+    )
     parser.add_argument("--topic", help="the image topic; found where there is only one")
     parser.add_argument("--camera", help="namespace of the topics; the image topic's own")
     parser.add_argument(
@@ -273,12 +288,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change it: models.semantic=espnet_camvid",
     )
+    many.add_arguments(parser)
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Run ``seg_perception run``; returns the exit status, 1 for a damaged bag."""
+    sources = find(arguments.bags)
+    if len(sources) > 1 or not arguments.output.suffix:
+        return _command_many(sources, arguments)
     report = run_bag(
-        arguments.bag,
+        sources[0].path,
         arguments.output,
         scenario.load(arguments.config, arguments.set),
         topic=arguments.topic,
@@ -294,3 +313,22 @@ def command(arguments: argparse.Namespace) -> int:
     if report.projection:
         print("projection: " + ", ".join(f"{name} {count}" for name, count in sorted(report.projection.items())))
     return 1 if report.damage else 0
+
+
+def _command_many(sources: Sequence[Source], arguments: argparse.Namespace) -> int:
+    from seg_perception.offline.runs import jobs
+
+    if arguments.output.suffix == ".mcap":
+        raise ConfigError(f"-o {arguments.output}: {len(sources)} bags do not go into one file; expected a folder")
+    workers = many.chosen(arguments)
+    config = workers.configured(scenario.load(arguments.config, arguments.set))
+    todo = jobs(
+        sources,
+        arguments.output,
+        config,
+        topic=arguments.topic,
+        camera=arguments.camera,
+        outputs=arguments.topics,
+    )
+    outcomes = many.report(many.carry_out(todo, arguments.output, workers), len(todo), print)
+    return 0 if all(outcome.whole for outcome in outcomes) else 1

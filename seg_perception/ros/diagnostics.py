@@ -12,7 +12,7 @@ from rclpy.node import Node
 from seg_perception.labels import LabelSpace
 from seg_perception.ros import qos, transport
 from seg_perception.ros.memory import resident_bytes
-from seg_perception.ros.statistics import DROP_REASONS, CameraStatistics
+from seg_perception.ros.statistics import DROP_REASONS, LOOK_OUTCOMES, CameraStatistics
 from seg_perception.ros.stream import CameraStream
 
 
@@ -78,6 +78,7 @@ class Diagnostics:
 
 def _numbers(statistics: CameraStatistics) -> dict[str, Any]:
     p50, p95, p99 = (f"{1e3 * seconds:.2f}" for seconds in statistics.latency())
+    look_p50, look_p95, _ = (f"{1e3 * seconds:.2f}" for seconds in statistics.look_latency())
     return {
         "received": statistics.received,
         "published": statistics.published,
@@ -87,7 +88,10 @@ def _numbers(statistics: CameraStatistics) -> dict[str, Any]:
         "latency_p95_ms": p95,
         "latency_p99_ms": p99,
         **{f"stage_ms.{stage}": f"{1e3 * seconds:.2f}" for stage, seconds in statistics.stages().items()},
-        "instance_age_s": f"{statistics.instance_age():.3f}",
+        "instance_age_s": f"{statistics.instance_age:.3f}",
+        **{f"looks.{outcome}": statistics.looks[outcome] for outcome in LOOK_OUTCOMES},
+        "look_latency_p50_ms": look_p50,
+        "look_latency_p95_ms": look_p95,
         "standing_stamps": statistics.standing_stamps,
         "time_jumps": statistics.time_jumps,
         "bad_calibrations": statistics.bad_calibrations,

@@ -136,7 +136,7 @@ def reference() -> Iterator[str]:
         yield "| parameter | default | allowed | live | what it is |"
         yield "|---|---|---|---|---|"
         for name, _, value, opt in flatten(config, prefix):
-            default = ", ".join(value) if isinstance(value, tuple) else value
+            default = ", ".join(map(str, value)) if isinstance(value, tuple) else value
             yield f"| `{name}` | {default} | {_allowed(opt)} | {'yes' if opt.live else 'no'} | {opt.help} |"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from seg_perception.cascade import InstanceWorker
 from seg_perception.config import PipelineConfig
 from seg_perception.ego import load_ego_mask
 from seg_perception.labels import LabelSpace
@@ -33,7 +34,8 @@ class SegmentationNode(ManagedNode):
     """One or several cameras that share the networks which ``load`` makes.
 
     The executor's thread only keeps the newest image of each camera; a worker thread decodes, perceives and publishes,
-    camera by camera in turn. Raises :class:`ConfigError` for a parameter that cannot be used.
+    camera by camera in turn; the instance network looks on a thread of its own. Raises :class:`ConfigError` for a
+    parameter that cannot be used.
     """
 
     def __init__(self, load: Load = Networks.load, **options: Any) -> None:
@@ -49,6 +51,7 @@ class SegmentationNode(ManagedNode):
         self._streams: tuple[CameraStream, ...] = ()
         self._space: Space | None = None
         self._worker: Worker | None = None
+        self._instance: InstanceWorker | None = None
         self._ready = Condition()
         self._switching = Lock()
         self._diagnostics = Diagnostics(self)
@@ -66,15 +69,19 @@ class SegmentationNode(ManagedNode):
         config = self._pipeline.value
         labels, ego_mask = LabelSpace.load(config.labels), load_ego_mask(config.ego_mask)
         networks = self._load(config, labels)
-        Pipeline(networks, labels, config)(_WARM_UP)
+        _warm(Pipeline(networks, labels, config))
         complain = Complaints(self.get_logger())
         self._trace = trace = Trace(self.config.value.trace, complain)
+        if networks.instance is not None:
+            self._instance = InstanceWorker(networks.instance, config.cascade.nice)
         try:
             if config.projection.enabled:
                 self._space = Space(
                     self, tuple(self._cameras), labels, lambda: self._pipeline.value.projection, complain
                 )
-            shared = Shared(networks, labels, self._pipeline, ego_mask, self._ready, complain, trace, self._space)
+            shared = Shared(
+                networks, labels, self._pipeline, ego_mask, self._instance, self._ready, complain, trace, self._space
+            )
             for name, camera in self._cameras.items():
                 self._streams += (CameraStream(self, name, camera.value, shared),)
         except Exception:
@@ -112,10 +119,11 @@ class SegmentationNode(ManagedNode):
             stream.publishers.destroy()
         if self._space is not None:
             self._space.destroy()
+        if self._instance is not None:
+            self._instance.stop()
         if self._trace is not None:
             self._trace.close()
-        self._space = None
-        self._streams, self._labels, self._trace = (), None, None
+        self._streams, self._labels, self._trace, self._instance, self._space = (), None, None, None, None
 
     def _watch(self) -> None:
         timeout = self.config.value.image_timeout
@@ -125,6 +133,13 @@ class SegmentationNode(ManagedNode):
             if self._worker and self._space is not None:
                 self._space.watch()
             self._diagnostics.publish(self.state, self._labels, self._streams, late)
+
+
+def _warm(pipeline: Pipeline) -> None:
+    """Run every network once, so that the first image does not pay for set-up; raises what a network raises."""
+    for look in pipeline(_WARM_UP).looks:
+        if look.error is not None:
+            raise look.error
 
 
 def main(args: Sequence[str] | None = None, load: Load = Networks.load) -> int:
