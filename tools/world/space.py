@@ -3,8 +3,8 @@
     python -m tools.world.space /data/val/*.mcap --perceived /data/perceived --source lidar     # networks' masks
     python -m tools.world.space /data/val/*.mcap --source depth --grid                          # the truth's masks
 
-Masks (those that ``seg_perception run`` wrote into the bags of the same names in ``--perceived``, or else the true ones)
-are carried onto LiDAR or depth by the same code as on a robot, and everything is held against the truth of the frame's
+Masks (those that ``seg_perception run`` wrote into the bags of the same names in ``--perceived``, or the true ones) are
+carried onto LiDAR or depth by the same code as on a robot, and everything is held against the truth of the frame's
 stamp. A thing counts where its mask overlaps the true one of its class by half or more, within ``--reach`` metres.
 ``--grid`` also looks straight down into the scene and compares every known cell (needs MuJoCo).
 """
@@ -98,9 +98,9 @@ def matched(true: Int32Array, found: Int32Array) -> dict[int, int]:
     matches = {}
     for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
         a, b = pair >> 32, pair & 0xFFFFFFFF
-        if a >> 16 and b >> 16 and a & 0xFFFF == b & 0xFFFF:
-            if count >= 0.5 * (own["true"][a] + own["found"][b] - count):
-                matches[b >> 16] = a >> 16
+        same = a >> 16 and b >> 16 and a & 0xFFFF == b & 0xFFFF
+        if same and count >= 0.5 * (own["true"][a] + own["found"][b] - count):
+            matches[b >> 16] = a >> 16
     return matches
 
 
@@ -148,7 +148,8 @@ class ObjectScores:
             if i is None:
                 self.missed[name] = self.missed.get(name, 0) + 1
                 continue
-            box = (*things.centre[i, :2].tolist(), *things.size[i, :2].tolist(), float(things.yaw[i]))
+            (cx, cy), (cl, cw), cyaw = things.centre[i, :2].tolist(), things.size[i, :2].tolist(), float(things.yaw[i])
+            box = (cx, cy, cl, cw, cyaw)
             settled = things.stamp - born[number] >= SETTLED
             velocity = np.hypot(*(things.velocity[i, :2] - (row["vx"], row["vy"]))) if settled else np.nan
             self.rows.setdefault(name, []).append(
@@ -204,7 +205,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     labels, config = LabelSpace.load("navigation"), ProjectionConfig()
     scores, cells = ObjectScores({}, {}), np.zeros(3, np.int64)
     for path in chosen.bags:
-        memory, grids, born = ObjectMemory(labels, config.objects.sizes), GridMemory(labels, config.grid), {}
+        memory, grids = ObjectMemory(labels, config.objects.sizes), GridMemory(labels, config.grid)
+        born: dict[int, int] = {}
         surface = _surface(path) if chosen.grid else None
         perceived = chosen.perceived / path.name if chosen.perceived else None
         for count, (projection, true, objects) in enumerate(projections(path, perceived, chosen.source)):
