@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,12 +68,12 @@ class VariedBatches:
     (``scales`` of how they were drawn), repainted, seen by other cameras, and a share of them put together by four.
     """
 
-    def __init__(self, size: tuple[int, int], scales: tuple[float, float] = (0.55, 1.6), fours: float = 0.3) -> None:
+    def __init__(self, size: tuple[int, int], scales: tuple[float, float] = (0.75, 1.35), fours: float = 0.15) -> None:
         self._size, self._scales, self._fours, self._patterns = size, scales, fours, patterns()
 
-    def draw(self, shards: Shards, rng: np.random.Generator, count: int) -> Batch:
-        """``count`` pictures."""
-        return _collate([self._picture(shards, rng) for _ in range(count)])
+    def draw(self, pools: Sequence[Shards], rng: np.random.Generator, count: int) -> Batch:
+        """``count`` pictures, as many from each of the ``pools`` on average."""
+        return _collate([self._picture(pools[int(rng.integers(len(pools)))], rng) for _ in range(count)])
 
     def _picture(self, shards: Shards, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
         width, height = self._size

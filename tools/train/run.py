@@ -42,7 +42,7 @@ WEIGHTED = 0.5
 def main() -> None:
     """Train, or go on training."""
     parser = argparse.ArgumentParser(prog="python -m tools.train.run", description=__doc__)
-    parser.add_argument("data", type=Path, help="a folder with train/ and val/ shards")
+    parser.add_argument("data", type=Path, help="a folder with train/ and val/ shards, and drives/ for varied steps")
     parser.add_argument("out", type=Path, help="a folder for checkpoint.pt and log.txt")
     parser.add_argument("--steps", type=int, default=12000)
     parser.add_argument("--varied", type=int, default=0, help="as many steps more, on views made more varied")
@@ -52,7 +52,9 @@ def main() -> None:
     parser.add_argument("--score-every", type=int, default=1000, help="steps")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    Trainer(chosen.data, chosen.out, chosen.steps, chosen.varied, chosen.seed).run(chosen.save_every, chosen.score_every)
+    Trainer(chosen.data, chosen.out, chosen.steps, chosen.varied, chosen.seed).run(
+        chosen.save_every, chosen.score_every
+    )
 
 
 class Trainer:
@@ -79,8 +81,9 @@ class Trainer:
     def run(self, save_every: int, score_every: int) -> None:
         """Until the last step."""
         validation = Shards(self._data / "val")
-        training = Shards(self._data / "train")
-        self._say(f"{parameters(self.network)} parameters, {len(training)} views, step {self.step} of {self._last}")
+        training = self._pools()
+        views = " + ".join(str(len(pool)) for pool in training)
+        self._say(f"{parameters(self.network)} parameters, {views} views, step {self.step} of {self._last}")
         started, sums, since = time.monotonic(), np.zeros(4), 0
         while self.step < self._last:
             sums += self._advance(training)
@@ -94,7 +97,7 @@ class Trainer:
                 started, sums, since = time.monotonic(), np.zeros(4), 0
             if self.step % save_every == 0 or self.step == self._last:
                 self._save()
-                training = Shards(self._data / "train")  # more may have been rendered meanwhile
+                training = self._pools()  # more may have been rendered meanwhile
             if self.step % score_every == 0 or self.step == self._last:
                 self._say(str(score(self.average, validation, STAGES[-1].size, 200)))
                 started = time.monotonic()
@@ -105,16 +108,20 @@ class Trainer:
             return VARIED
         return next(s for s in STAGES if self.step < s.until * self._steps or s is STAGES[-1])
 
-    def _advance(self, training: Shards) -> np.ndarray:
+    def _pools(self) -> list[Shards]:
+        """Single views, and drives where varied steps need them."""
+        return [Shards(self._data / name) for name in ("train", "drives")[: 2 if self._varied else 1]]
+
+    def _advance(self, training: list[Shards]) -> np.ndarray:
         stage = self._stage
         rng = np.random.default_rng([self._seed, self.step])
         torch.manual_seed(self._seed * 1_000_003 + self.step)
         if stage is VARIED:
             batch = self._batches.draw(training, rng, stage.batch)
         else:
-            batch = training_batch(training, rng, stage.batch, stage.size, stage.closest)
+            batch = training_batch(training[0], rng, stage.batch, stage.size, stage.closest)
         for group in self._optimiser.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = self.rate
         self.network.train()
         with torch.autocast("cpu", torch.bfloat16):
             outputs = self.network(batch.image)
@@ -130,7 +137,9 @@ class Trainer:
         parts = (found.semantic, found.classes, found.boxes, found.masks)
         return np.array([float(part.detach()) for part in parts])
 
-    def _rate(self) -> float:
+    @property
+    def rate(self) -> float:
+        """The learning rate of this step."""
         if self.step < self._steps:
             return PEAK * _cosine(self.step, self._steps, WARM_UP)
         return VARIED_PEAK * _cosine(self.step - self._steps, self._varied, VARIED_WARM_UP)

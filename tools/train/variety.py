@@ -40,7 +40,9 @@ def _pattern(rng: np.random.Generator) -> Pixels:
     elif kind == 1:
         rows, columns = rng.integers(2, 24, 2)
         tones = rng.uniform(0, 1, (rows, columns))
-        weight = tones[(v * rows).astype(int), ((u + rng.uniform() * ((v * rows).astype(int) % 2)) * columns).astype(int) % columns]
+        weight = tones[
+            (v * rows).astype(int), ((u + rng.uniform() * ((v * rows).astype(int) % 2)) * columns).astype(int) % columns
+        ]
     elif kind == 2:
         a, b = rng.integers(-8, 9, 2)
         weight = 0.5 + rng.uniform(0.5, 3) * np.sin(2 * np.pi * (a * u + b * v) + rng.uniform(0, 6))
@@ -74,7 +76,9 @@ def repaint(image: Pixels, truth: Pixels, other: Pixels, bank: list[Pixels], rng
     light = light.reshape(segment.shape)[..., None]
     for chosen in (first, ~first):
         cover = cv2.blur((weight * chosen)[flat].reshape(segment.shape), (2, 2))[..., None]
-        texture = _spread(_piece(other, rng) if rng.random() < 0.35 else bank[int(rng.integers(len(bank)))], image.shape, rng)
+        texture = _spread(
+            _piece(other, rng) if rng.random() < 0.35 else bank[int(rng.integers(len(bank)))], image.shape, rng
+        )
         result += cover * (texture * light - result)
     return np.asarray(np.clip(result, 0, 255), np.uint8)
 
@@ -98,7 +102,9 @@ def _spread(texture: Pixels, shape: tuple[int, ...], rng: np.random.Generator) -
     far = 1.0 / (1.0 + depth * shape[0])
     matrix = np.array([[cos, sin, x], [-sin, cos, y], [0, depth * far, far]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpPerspective(texture, matrix, (shape[1], shape[0]), flags=flags, borderMode=cv2.BORDER_WRAP))
+    return np.asarray(
+        cv2.warpPerspective(texture, matrix, (shape[1], shape[0]), flags=flags, borderMode=cv2.BORDER_WRAP)
+    )
 
 
 def camera(image: Pixels, rng: np.random.Generator) -> Pixels:

@@ -42,7 +42,9 @@ class Scene:
     ``robot`` and ``paths`` are fixed by the seed; ``data`` is MuJoCo's state, moved by :meth:`pose`.
     """
 
-    def __init__(self, seed: int, cast: Sequence[str], lens_size: tuple[int, int] = (640, 360), boldness: float = 0.0) -> None:
+    def __init__(
+        self, seed: int, cast: Sequence[str], lens_size: tuple[int, int] = (640, 360), boldness: float = 0.0
+    ) -> None:
         """Build ``seed`` with one thing of each class named in ``cast``; ``boldness`` as in :class:`Kit`."""
         self.seed = seed
         self.split: Split = split_of(seed)

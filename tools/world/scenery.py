@@ -140,8 +140,8 @@ class Scenery:
             ],
         }
         if kit.bold(0.7):
-            balls[variant], variant = self._balls(height, wide), "free" if variant == "conifer" else variant
-            balls["free"] = balls.get("conifer", [])
+            variant = "free"
+            balls[variant] = self._balls(height, wide)
         if variant == "conifer":
             cone = lathe(
                 [
@@ -256,7 +256,7 @@ class Scenery:
         kit = self.kit
         for _ in range(int(kit.rng.integers(0, 4))):
             size = np.exp(kit.rng.uniform(np.log(0.08), np.log(0.8), 3))
-            at = np.array(foot) + [*kit.rng.uniform(-0.2, 0.2, 2), kit.uniform(0.5, 1.0) * height]
+            at = np.add(foot, [*kit.rng.uniform(-0.2, 0.2, 2), kit.uniform(0.5, 1.0) * height])
             colour = kit.flat(any_colour(kit.rng), 0.4)
             shape = int(kit.rng.integers(4))
             if shape == 0:
@@ -264,9 +264,9 @@ class Scenery:
             elif shape == 1:
                 build.ellipsoid(colour, at.tolist(), size.tolist())
             elif shape == 2:
-                build.cylinder(colour, at.tolist(), (at + [0.03, 0, 0]).tolist(), size[0] / 2)
+                build.cylinder(colour, at.tolist(), np.add(at, [0.03, 0, 0]).tolist(), size[0] / 2)
             else:
-                end = at + [*kit.rng.uniform(-1.6, 1.6, 2), kit.uniform(-0.1, 0.4)]
+                end = np.add(at, [*kit.rng.uniform(-1.6, 1.6, 2), kit.uniform(-0.1, 0.4)])
                 build.capsule(colour, at.tolist(), end.tolist(), 0.6 * radius)
 
     def hills(self) -> None:

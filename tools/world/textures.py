@@ -538,9 +538,12 @@ def free(rng: np.random.Generator, kind: str) -> Picture:
         picture = _markings(rng, picture)
     if kind == "facade" and rng.random() < 0.65:
         fill = (rng.uniform(0.2, 0.85), rng.uniform(0.25, 0.8))
-        picture = _windows(rng, np.ascontiguousarray(picture, np.float32), int(rng.integers(1, 6)), int(rng.integers(1, 4)), fill)
+        picture = _windows(
+            rng, np.ascontiguousarray(picture, np.float32), int(rng.integers(1, 6)), int(rng.integers(1, 4)), fill
+        )
     result = finish(rng, picture, rng.uniform(0.02, 0.2), rng.uniform(0, 0.15))
     return _small(result) if kind in ("cloth", "box", "cone") else result
+
 
 _KINDS = ("asphalt", "paving", "ground", "facade", "roof", "foliage", "cloth", "box", "cone")
 PATTERNS: dict[str, dict[str, Callable[[np.random.Generator], Picture]]] = {
