@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from side_by_side import OURS, Row, options, report
 
+from seg_perception import types
 from seg_perception.tracking import Tracker, TrackerConfig
 from seg_perception.types import Instances, Mask
 
@@ -94,7 +95,13 @@ Named = Iterator[tuple[int, int]]
 
 def ours() -> Callable[[int, Look], Any]:
     tracker, config = Tracker(), TrackerConfig(high_score=THRESHOLD, max_lost=MEMORY)
-    return lambda frame, look: tracker.step(frame * 1_000_000_000 // RATE, SIZE, look.instances, config)
+    everywhere = np.array([[0, 0, *SIZE]], np.float32)
+
+    def step(frame: int, look: Look) -> Any:
+        stamp = frame * 1_000_000_000 // RATE
+        return tracker.step(stamp, SIZE, types.Look(stamp, look.instances, everywhere), config)
+
+    return step
 
 
 def read_ours(tracks: Any, look: Look) -> Named:

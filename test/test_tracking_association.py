@@ -32,7 +32,7 @@ def test_overlapping_equals_a_plain_loop(seed: int, tracks: int, detections: int
     boxes = np.concatenate((corner, corner + rng.uniform(1, 60, corner.shape)), axis=1)
     a, b = boxes[:tracks], boxes[tracks:]
     expected = {(i, j): iou(a[i], b[j]) for i in range(tracks) for j in range(detections)}
-    pairs = overlapping(a, b, 0.25)
+    pairs = overlapping(a.T, b.T, 0.25)
     found = dict(zip(zip(pairs.tracks.tolist(), pairs.detections.tolist(), strict=True), pairs.overlap, strict=True))
     for pair, value in expected.items():
         if abs(value - 0.25) > 1e-5:

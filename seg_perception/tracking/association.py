@@ -40,8 +40,8 @@ class Pairs:
 
 
 def overlapping(tracks: Float64Array, detections: Float64Array, least: float) -> Pairs:
-    """All pairs of ``(T, 4)`` and ``(D, 4)`` boxes whose intersection over union is at least ``least`` > 0."""
-    t, d = tracks.astype(np.float32).T[:, :, None], detections.astype(np.float32).T[:, None, :]
+    """All pairs of ``(4, T)`` and ``(4, D)`` boxes whose intersection over union is at least ``least`` > 0."""
+    t, d = tracks.astype(np.float32)[:, :, None], detections.astype(np.float32)[:, None, :]
     width = np.minimum(t[2], d[2])
     width -= np.maximum(t[0], d[0])
     height = np.minimum(t[3], d[3])
@@ -52,7 +52,7 @@ def overlapping(tracks: Float64Array, detections: Float64Array, least: float) ->
     union = np.add((t[2] - t[0]) * (t[3] - t[1]), (d[2] - d[0]) * (d[3] - d[1]), out=height)
     union -= intersection
     # Division only where it matters: most pairs are far apart.
-    rows, columns = np.divmod(np.flatnonzero(intersection >= np.float32(least) * union), detections.shape[0] or 1)
+    rows, columns = np.divmod(np.flatnonzero(intersection >= np.float32(least) * union), detections.shape[1] or 1)
     overlap = intersection[rows, columns] / np.maximum(union[rows, columns], np.float32(1e-6))
     return Pairs(rows, columns, overlap.astype(np.float64))
 

@@ -1,14 +1,17 @@
 """Constant-velocity Kalman filters for any number of boxes, in one batch of arrays.
 
 A box is measured as ``cx, cy, log w, log h``: logarithms keep sizes positive and make a car that comes nearer at a
-steady pace grow by a steady rate. Motion and noise treat the four coordinates alike and apart, so the textbook's 8x8
-covariance stays made of four 2x2 blocks and the whole filter is arithmetic on ``(N, 4)`` arrays, without a matrix.
-The process noise is white acceleration in continuous time: predicting ``dt`` in one step or in ten is the same.
+steady pace grow by a steady rate. Noise is measured in box sizes, alike and apart for the four coordinates, so that the
+textbook's 8x8 covariance is one 2x2 matrix per box, and a gain is the same number for all four. The process noise is
+white acceleration in continuous time: predicting ``dt`` in one step or in ten is the same.
+
+Arrays are ``(coordinates, N)``, so that one coordinate of all boxes lies together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,75 +24,74 @@ INITIAL_SPEED = 1.0
 
 @dataclass(slots=True)
 class Filters:
-    """N filters. All arrays are ``(N, 4)`` float64 over ``cx, cy, log w, log h``.
+    """N filters over ``cx, cy, log w, log h``.
 
-    ``position`` (pixels, log pixels) and ``velocity`` (per second) are the means; ``pp``, ``pv`` and ``vv`` the
-    covariance of position and velocity; ``scale`` is what noise is measured in: the box's size
-    ``sqrt(w h)`` when it was last seen for ``cx, cy``, 1 for the logarithms.
+    ``position`` ``(4, N)`` (pixels, log pixels) and ``velocity`` ``(4, N)`` (per second) are the means; ``covariance``
+    ``(3, N)`` holds the variance of the position, its covariance with the velocity, and the velocity's variance, in box
+    sizes (and seconds). The arrays may be views: they are changed in place.
     """
 
     position: Float64Array
     velocity: Float64Array
-    pp: Float64Array
-    pv: Float64Array
-    vv: Float64Array
-    scale: Float64Array
+    covariance: Float64Array
+
+    def start(self, measured: Float64Array, noise: float) -> None:
+        """Set all to boxes ``measured`` ``(4, N)`` that were seen for the first time, at rest; ``noise`` as in
+        :meth:`update`.
+        """
+        self.position[:] = measured
+        self.velocity[:] = 0.0
+        self.covariance[:] = np.array([[noise**2], [0.0], [INITIAL_SPEED**2]])
 
     @classmethod
-    def start(cls, measured: Float64Array, noise: float) -> Filters:
-        """Filters of boxes seen for the first time, at rest; ``noise`` as in :meth:`update`."""
-        scale = _scale(measured)
-        zero = np.zeros_like(measured)
-        return cls(measured.copy(), zero, (noise * scale) ** 2, zero.copy(), (INITIAL_SPEED * scale) ** 2, scale)
+    def empty(cls, n: int) -> Filters:
+        """Room for ``n`` filters."""
+        return cls(np.empty((4, n)), np.empty((4, n)), np.empty((3, n)))
 
     def predict(self, dt: float, agility: float) -> None:
         """Move every filter ``dt`` >= 0 seconds on; ``agility`` is the spread that a velocity gains in one second,
         in box sizes per second.
         """
-        q = (agility * self.scale) ** 2
+        q = agility * agility
+        pp, pv, vv = self.covariance
         self.position += dt * self.velocity
-        self.pp += dt * (2.0 * self.pv + dt * self.vv + (dt * dt / 3.0) * q)
-        self.pv += dt * (self.vv + (dt / 2.0) * q)
-        self.vv += dt * q
+        pp += (2.0 * dt) * pv + (dt * dt) * vv + dt**3 / 3.0 * q
+        pv += dt * vv + dt * dt / 2.0 * q
+        vv += dt * q
+
+    def warp(self, motion: Float64Array) -> None:
+        """Move every filter with the image: ``motion`` ``(2, 3)`` is affine, and its scale that of the boxes too."""
+        linear = motion[:, :2]
+        self.position[:2] = linear @ self.position[:2] + motion[:, 2:]
+        self.position[2:] += growth(motion)
+        self.velocity[:2] = linear @ self.velocity[:2]
 
     def update(self, rows: NDArray[np.intp], measured: Float64Array, noise: float) -> None:
-        """Correct the filters ``rows`` (no row twice) with ``measured`` ``(len(rows), 4)``, whose standard deviation
+        """Correct the filters ``rows`` (no row twice) with ``measured`` ``(4, len(rows))``, whose standard deviation
         is ``noise`` box sizes.
         """
-        scale = _scale(measured)
-        pp, pv = self.pp[rows], self.pv[rows]
-        innovation_variance = pp + (noise * scale) ** 2
-        gain, velocity_gain = pp / innovation_variance, pv / innovation_variance
-        innovation = measured - self.position[rows]
-        self.position[rows] += gain * innovation
-        self.velocity[rows] += velocity_gain * innovation
-        self.vv[rows] -= velocity_gain * pv
-        self.pv[rows] = (1.0 - gain) * pv
-        self.pp[rows] = (1.0 - gain) * pp
-        self.scale[rows] = scale
+        pp, pv, vv = covariance = self.covariance.take(rows, axis=1)
+        gain, velocity_gain = covariance[:2] / (pp + noise * noise)
+        innovation = measured - self.position.take(rows, axis=1)
+        self.position[:, rows] += gain * innovation
+        self.velocity[:, rows] += velocity_gain * innovation
+        vv -= velocity_gain * pv
+        covariance[:2] *= 1.0 - gain
+        self.covariance[:, rows] = covariance
 
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Filters:
-        """The filters ``rows``, as copies."""
-        return Filters(*(getattr(self, f.name)[rows] for f in fields(self)))
 
-    def joined(self, other: Filters) -> Filters:
-        """These filters, then the ``other`` ones."""
-        return Filters(*(np.concatenate((getattr(self, f.name), getattr(other, f.name))) for f in fields(self)))
+def growth(motion: Float64Array) -> float:
+    """How much the affine ``motion`` ``(2, 3)`` adds to the logarithm of a length."""
+    return 0.5 * math.log(motion[0, 0] * motion[1, 1] - motion[0, 1] * motion[1, 0])
 
 
 def measurements(boxes: Float64Array) -> Float64Array:
-    """``(N, 4)`` boxes ``x0 y0 x1 y1`` with a positive area as ``cx, cy, log w, log h``."""
-    size = boxes[:, 2:] - boxes[:, :2]
-    return np.concatenate((boxes[:, :2] + size / 2.0, np.log(size)), axis=1)
+    """``(4, N)`` boxes ``x0 y0 x1 y1`` with a positive area as ``cx, cy, log w, log h``."""
+    size = boxes[2:] - boxes[:2]
+    return np.concatenate((boxes[:2] + size / 2.0, np.log(size)))
 
 
 def boxes_of(position: Float64Array) -> Float64Array:
     """The inverse of :func:`measurements`."""
-    half = np.exp(position[:, 2:]) / 2.0
-    return np.concatenate((position[:, :2] - half, position[:, :2] + half), axis=1)
-
-
-def _scale(measured: Float64Array) -> Float64Array:
-    scale = np.ones_like(measured)
-    scale[:, :2] = np.exp((measured[:, 2:3] + measured[:, 3:4]) / 2.0)
-    return scale
+    half = np.exp(position[2:]) / 2.0
+    return np.concatenate((position[:2] - half, position[:2] + half))

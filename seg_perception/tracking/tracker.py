@@ -8,8 +8,7 @@ operations for one track or two hundred.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +18,10 @@ from seg_perception.schema import option
 from seg_perception.tracking.association import Pairs, assign, doubtful, mask_overlap, overlapping, solver
 from seg_perception.tracking.carry import NOTHING, moved, rectangles
 from seg_perception.tracking.ids import IdCounter
-from seg_perception.tracking.kalman import Filters, boxes_of, measurements
-from seg_perception.types import (
-    UNLABELLED,
-    BoolArray,
-    Float32Array,
-    Instances,
-    Int32Array,
-    Int64Array,
-    Mask,
-    Tracks,
-    UInt8Array,
-)
+from seg_perception.tracking.kalman import boxes_of, growth, measurements
+from seg_perception.tracking.state import Detections, State
+from seg_perception.tracking.timeline import Moment, Timeline
+from seg_perception.types import BoolArray, Float32Array, Look, Tracks
 
 IndexArray = NDArray[np.intp]
 Float64Array = NDArray[np.float64]
@@ -40,14 +31,16 @@ MAX_TRACKS = 1000
 whatever the stamps do.
 """
 
-MAX_GROWTH = np.log(2.0)
-"""An unseen track's size at most doubles or halves: beyond that the prediction is a guess."""
-
 VOTE_MEMORY = 0.95
 """What a class vote still weighs one look later."""
 
-LEAST_VOTE = 1e-6
-"""What a detection with score 0 votes, so that every track has a class."""
+LOOKED_AT = 0.8
+"""The part of a track's box that must lie in one region for the track to have been looked for there."""
+
+WORTH = np.array([[1.0, 1e-3], [1.0, 0.0], [1e-6, 0.0]])
+"""What a pair counts in the assignment: visible, hidden and unconfirmed tracks (rows) with high- and low-scored
+detections. Factors far apart make one assignment of ByteTrack's three in turn.
+"""
 
 
 @dataclass(frozen=True)
@@ -78,38 +71,6 @@ class TrackerConfig:
             )
 
 
-@dataclass(slots=True)
-class _State:
-    """The live tracks, oldest first, one row each. ``box`` and ``masks`` are those of the last detection, ``anchor``
-    is the filter's position at that moment: the filter's motion since then carries both to the present.
-    """
-
-    ids: Int32Array
-    hits: Int64Array
-    hidden: BoolArray
-    seen: Int64Array
-    age: Float64Array
-    scores: Float32Array
-    votes: Float32Array
-    box: Float64Array
-    anchor: Float64Array
-    filters: Filters
-    masks: list[Mask]
-
-    def position(self) -> Float64Array:
-        """``(N, 4)``: the filters' positions, with growth since the last detection kept within reason."""
-        position = self.filters.position.copy()
-        size, last = position[:, 2:], self.anchor[:, 2:]
-        np.minimum(np.maximum(size, last - MAX_GROWTH, out=size), last + MAX_GROWTH, out=size)
-        return position
-
-    def take(self, rows: IndexArray) -> _State:
-        return _State(*(_taken(getattr(self, f.name), rows) for f in fields(self)))
-
-    def joined(self, other: _State) -> _State:
-        return _State(*(_joined(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)))
-
-
 class Tracker:
     """The tracks of one camera. One :meth:`step` per frame, whether or not the instance network looked at it."""
 
@@ -121,16 +82,25 @@ class Tracker:
 
     def reset(self) -> None:
         """Forget every track, as after a backwards time jump; ids go on counting."""
-        self._stamp: int | None = None
-        self._state = _born(_Detections.of(Instances.empty(), (1, 1), 0.0), 0, 1.0)
+        self._timeline = Timeline()
+        self._state = State.empty()
 
-    def step(self, stamp_ns: int, size: tuple[int, int], instances: Instances | None, config: TrackerConfig) -> Tracks:
-        """Carry every track to ``stamp_ns`` and, where the instance network looked, continue, start and hide tracks.
+    def step(
+        self,
+        stamp: int,
+        size: tuple[int, int],
+        look: Look | None,
+        config: TrackerConfig,
+        motion: Float64Array | None = None,
+    ) -> Tracks:
+        """Carry every track to ``stamp`` and, where the instance network looked, continue, start and hide tracks.
 
-        ``size`` is the image's (width, height). ``instances`` is None when the network did not look at this frame:
-        tracks are predicted and nothing counts as a miss. Detections that are not finite, unlabelled, empty or outside
-        the image are ignored. A stamp that stands still or goes back moves nothing; an image of another size starts
-        afresh.
+        ``size`` is the image's (width, height). ``look`` is what the network brings back now, if anything: of this
+        frame or of an older one, which is then made up for as if it had come in time; one that is older than another
+        before it is ignored. Only tracks in its regions can be missed. Detections that are not finite, unlabelled,
+        empty or outside the image are ignored. ``motion`` ``(2, 3)`` is how the image moved since the frame before
+        (see :class:`~seg_perception.tracking.motion.CameraMotion`), None where that is not known. A stamp that stands
+        still or goes back takes no time; an image of another size starts afresh.
 
         Returns all live tracks, oldest first. Boxes are clipped to the image (an empty box at its border where a track
         has left it). A hidden track's mask is empty: it claims no pixel.
@@ -138,57 +108,78 @@ class Tracker:
         if size != self._size:
             self.reset()
             self._size = size
-        dt = 0.0 if self._stamp is None else max(stamp_ns - self._stamp, 0) * 1e-9
-        self._stamp = stamp_ns
-        self._predict(dt, config)
-        if instances is not None:
-            self._look(_Detections.of(instances, size, config.low_score), stamp_ns, config)
-        return self._tracks(size, config)
+        timeline = self._timeline
+        timeline.advance(stamp, motion)
+        self._forget(config.max_lost)
+        moment = None if look is None else timeline.at(look.stamp)
+        if look is not None and moment is not None:
+            self._move_to(moment, config.agility)
+            self._look(look, moment.time, config)
+        elif timeline.overfull:
+            self._move_to(timeline.middle, config.agility)
+        return self._tracks(config)
 
-    def _predict(self, dt: float, config: TrackerConfig) -> None:
+    def _forget(self, max_lost: float) -> None:
         state = self._state
-        state.age += dt
-        if len(state.masks) and state.age.max() > config.max_lost:
-            self._state = state = state.take(np.flatnonzero(state.age <= config.max_lost))
-        if dt > 0.0:
-            state.filters.predict(dt, config.agility)
+        kept = state.time >= self._timeline.now.time - max_lost
+        if not kept.all():
+            self._state = state.take(np.flatnonzero(kept))
 
-    def _look(self, found: _Detections, stamp: int, config: TrackerConfig) -> None:
-        rows, picks = self._associate(found, config)
-        self._continue(rows, found.take(picks), stamp, config.noise)
+    def _move_to(self, moment: Moment, agility: float) -> None:
+        """Move the filters, and the anchor at which they stand, to ``moment``."""
+        filters, dt = self._state.filters, moment.time - self._timeline.anchor.time
+        if dt > 0.0:
+            filters.predict(dt, agility)
+        if moment.motion is not None:
+            filters.warp(moment.motion)
+        self._timeline.rebase(moment)
+
+    def _look(self, look: Look, time: float, config: TrackerConfig) -> None:
+        found = Detections.of(look.instances, self._size, config.low_score)
+        boxes = boxes_of(self._state.bounded(self._state.filters.position.copy()))
+        rows, picks = self._associate(boxes, found, config)
+        self._hide(rows, boxes, look.regions)
+        self._continue(rows, found.take(picks), look.stamp, time, config.noise)
         fresh = found.scores >= config.high_score
         fresh[picks] = False
         if fresh.any():
-            self._state = self._state.joined(_born(found.take(np.flatnonzero(fresh)), stamp, config.noise))
+            born = State.born(found.take(np.flatnonzero(fresh)), look.stamp, time, config.noise)
+            self._state = self._state.joined(born)
         self._end()
         self._confirm(config.min_hits)
 
-    def _continue(self, rows: IndexArray, found: _Detections, stamp: int, noise: float) -> None:
-        """Correct the tracks ``rows`` by what they were ``found`` as, row by row; all others are hidden now."""
+    def _hide(self, rows: IndexArray, boxes: Float64Array, regions: Float32Array) -> None:
+        """Hide the tracks that were looked for and not found: all with ``boxes`` in ``regions`` but ``rows``."""
+        missed = _looked_for(boxes, regions, self._size)
+        missed[rows] = False
+        hidden = self._state.hidden
+        hidden[missed] = True
+        hidden[rows] = False
+
+    def _continue(self, rows: IndexArray, found: Detections, stamp: int, time: float, noise: float) -> None:
+        """Correct the tracks ``rows`` by what they were ``found`` as, row by row."""
         state = self._state
-        state.filters.update(rows, measurements(found.boxes), noise)
-        state.anchor[rows] = state.filters.position[rows]
-        state.box[rows] = found.boxes
+        filters = state.filters
+        filters.update(rows, measurements(found.boxes), noise)
+        state.origin[:, rows] = filters.position[:, rows]
+        state.box[:, rows] = found.boxes
+        state.time[rows] = time
+        state.scores[rows] = found.scores
         state.hits[rows] += 1
         state.seen[rows] = stamp
-        state.age[rows] = 0.0
-        state.scores[rows] = found.scores
-        state.votes[rows] *= VOTE_MEMORY
-        state.votes[rows, found.labels] += np.maximum(found.scores, LEAST_VOTE)
-        state.hidden[:] = True
-        state.hidden[rows] = False
+        state.vote(rows, found, VOTE_MEMORY)
         for row, mask in zip(rows.tolist(), found.masks, strict=True):
             state.masks[row] = mask
 
     def _end(self) -> None:
         state = self._state
         # A track that was never confirmed does not outlive a miss.
-        alive = ~state.hidden | (state.ids > 0)
+        alive = (state.hidden == 0) | (state.ids > 0)
         if not alive.all():
             self._state = state = state.take(np.flatnonzero(alive))
-        if len(state.masks) > MAX_TRACKS:
-            newest_first = -np.arange(len(state.masks))
-            self._state = state.take(np.sort(np.lexsort((newest_first, state.age, state.hidden))[:MAX_TRACKS]))
+        if len(state) > MAX_TRACKS:
+            newest_first = -np.arange(len(state))
+            self._state = state.take(np.sort(np.lexsort((newest_first, -state.time, state.hidden))[:MAX_TRACKS]))
 
     def _confirm(self, min_hits: int) -> None:
         state = self._state
@@ -199,127 +190,89 @@ class Tracker:
                 state.ids[row] = self._ids.next(live)
                 live.add(int(state.ids[row]))
 
-    def _associate(self, found: _Detections, config: TrackerConfig) -> tuple[IndexArray, IndexArray]:
+    def _associate(
+        self, boxes: Float64Array, found: Detections, config: TrackerConfig
+    ) -> tuple[IndexArray, IndexArray]:
         """Rows of tracks, and for each the row of its detection."""
         state = self._state
-        least = min(config.overlap, config.overlap_low)
-        pairs = self._similar(overlapping(boxes_of(state.position()), found.boxes, least), found, config)
-        confirmed = state.ids > 0
-        high = found.scores >= config.high_score
-        free_tracks, free_detections = np.ones_like(confirmed), np.ones_like(high)
-        rows, picks = [pairs.tracks[:0]], [pairs.detections[:0]]
-        for tracks, detections, gate in (
-            (confirmed, high, config.overlap),
-            (confirmed & ~state.hidden, ~high, config.overlap_low),
-            (~confirmed, high, config.overlap),
-        ):
-            eligible = (tracks & free_tracks)[pairs.tracks] & (detections & free_detections)[pairs.detections]
-            stage = pairs.where(eligible & (pairs.overlap >= gate))
-            if len(stage):
-                chosen = assign(stage, stage.overlap - gate)
-                rows.append(stage.tracks[chosen])
-                picks.append(stage.detections[chosen])
-                free_tracks[rows[-1]] = False
-                free_detections[picks[-1]] = False
-        return np.concatenate(rows), np.concatenate(picks)
+        pairs = self._similar(overlapping(boxes, found.boxes, min(config.overlap, config.overlap_low)), found, config)
+        kind = np.where(state.ids > 0, state.hidden, 2)
+        low = (found.scores < config.high_score).astype(np.intp)
+        gate = np.array([config.overlap, config.overlap_low])
+        low_pairs = low[pairs.detections]
+        weights = (pairs.overlap - gate[low_pairs]) * WORTH[kind[pairs.tracks], low_pairs]
+        kept = weights > 0.0
+        pairs = pairs.where(kept)
+        chosen = assign(pairs, weights[kept])
+        return pairs.tracks[chosen], pairs.detections[chosen]
 
-    def _similar(self, pairs: Pairs, found: _Detections, config: TrackerConfig) -> Pairs:
+    def _similar(self, pairs: Pairs, found: Detections, config: TrackerConfig) -> Pairs:
         """Box overlap, joined by mask overlap where there are rivals, weighed by how often the track had that
         class.
         """
         if not len(pairs):
             return pairs
         state = self._state
-        shift = np.rint(state.filters.position[:, :2] - state.anchor[:, :2]).astype(np.intp)
+        shift = np.rint(state.filters.position[:2] - state.origin[:2]).astype(np.intp)
         for i in doubtful(pairs).tolist():
             track = pairs.tracks[i]
             a, b = state.masks[track], found.masks[pairs.detections[i]]
             if a.bits.size and b.bits.size:
-                pairs.overlap[i] = (pairs.overlap[i] + mask_overlap(a, b, *shift[track].tolist())) / 2.0
-        votes = state.votes[pairs.tracks, found.labels[pairs.detections]] / state.votes.max(axis=1)[pairs.tracks]
+                pairs.overlap[i] = (pairs.overlap[i] + mask_overlap(a, b, *shift[:, track].tolist())) / 2.0
+        votes = state.votes_for(pairs.tracks, found.labels[pairs.detections])
         agreement = config.class_confusion + (1.0 - config.class_confusion) * votes
         return Pairs(pairs.tracks, pairs.detections, pairs.overlap * agreement)
 
-    def _tracks(self, size: tuple[int, int], config: TrackerConfig) -> Tracks:
-        state = self._state
-        anchor, position = state.anchor.reshape(-1, 2, 2), state.position().reshape(-1, 2, 2)
-        scale = np.exp(position[:, 1:] - anchor[:, 1:])
-        boxes = (state.box.reshape(-1, 2, 2) - anchor[:, :1]) * scale + position[:, :1]
-        boxes = np.clip(boxes, 0.0, np.array(size, np.float64))
-        visible = (boxes[:, 1] > boxes[:, 0]).all(axis=1) & ~state.hidden
+    def _tracks(self, config: TrackerConfig) -> Tracks:
+        state, now, size = self._state, self._timeline.now, self._size
+        position = self._now()
+        origin = state.origin
+        scale = np.exp(position[2:] - origin[2:])
+        boxes = np.concatenate([(state.box[k : k + 2] - origin[:2]) * scale + position[:2] for k in (0, 2)])
+        np.maximum(boxes, 0.0, out=boxes)
+        np.minimum(boxes, np.array([*size, *size], np.float64)[:, None], out=boxes)
+        visible = (boxes[2:] > boxes[:2]).all(axis=0) & (state.hidden == 0)
+        age = now.time - state.time
         masks = [mask if shown else NOTHING for mask, shown in zip(state.masks, visible.tolist(), strict=True)]
-        rows = np.flatnonzero(visible & (state.age > 0.0))
+        rows = np.flatnonzero(visible & (age > 0.0))
         if len(rows):
             carried = [masks[row] for row in rows.tolist()]
-            places = (rectangles(carried) - anchor[rows, :1]) * scale[rows] + position[rows, :1]
+            places = (rectangles(carried) - origin[:2, rows].T[:, None]) * scale[:, rows].T[:, None]
+            places += position[:2, rows].T[:, None]
             for row, mask in zip(rows.tolist(), moved(carried, places, size), strict=True):
                 masks[row] = mask
         return Tracks(
-            track_ids=state.ids.copy(),
-            boxes=boxes.reshape(-1, 4).astype(np.float32),
-            scores=state.scores * np.exp2(-state.age / config.score_half_life).astype(np.float32),
+            track_ids=state.ids.astype(np.int32),
+            boxes=np.ascontiguousarray(boxes.T, np.float32),
+            scores=(state.scores * np.exp2(-age / config.score_half_life)).astype(np.float32),
             labels=state.votes.argmax(axis=1).astype(np.uint8),
             masks=tuple(masks),
             seen=state.seen.copy(),
             visible=visible,
         )
 
-
-@dataclass(frozen=True, slots=True)
-class _Detections:
-    """Usable detections in an order that does not depend on the order they came in: best first."""
-
-    boxes: Float64Array
-    scores: Float32Array
-    labels: UInt8Array
-    masks: list[Mask]
-
-    @classmethod
-    def of(cls, instances: Instances, size: tuple[int, int], low_score: float) -> _Detections:
-        boxes = np.clip(instances.boxes.astype(np.float64), 0.0, np.tile(np.array(size, np.float64), 2))
-        usable = (
-            (boxes[:, 2] > boxes[:, 0])
-            & (boxes[:, 3] > boxes[:, 1])
-            & (instances.scores >= low_score)
-            & (instances.labels != UNLABELLED)
-        )
-        rows = np.flatnonzero(usable)
-        rows = rows[np.lexsort((*boxes[rows].T, instances.labels[rows], -instances.scores[rows]))]
-        return cls(boxes, instances.scores, instances.labels, list(instances.masks)).take(rows)
-
-    def take(self, rows: IndexArray) -> _Detections:
-        return _Detections(
-            self.boxes[rows], self.scores[rows], self.labels[rows], [self.masks[i] for i in rows.tolist()]
-        )
+    def _now(self) -> Float64Array:
+        """``(4, N)`` where the tracks are by now."""
+        filters, now = self._state.filters, self._timeline.now
+        dt = now.time - self._timeline.anchor.time
+        position = filters.position + dt * filters.velocity
+        if now.motion is not None:
+            position[:2] = now.motion[:, :2] @ position[:2] + now.motion[:, 2:]
+            position[2:] += growth(now.motion)
+        return self._state.bounded(position)
 
 
-def _born(found: _Detections, stamp: int, noise: float) -> _State:
-    n = len(found.masks)
-    filters = Filters.start(measurements(found.boxes), noise)
-    votes = np.zeros((n, 256), np.float32)
-    votes[np.arange(n), found.labels] = np.maximum(found.scores, LEAST_VOTE)
-    return _State(
-        ids=np.zeros(n, np.int32),
-        hits=np.ones(n, np.int64),
-        hidden=np.zeros(n, np.bool_),
-        seen=np.full(n, stamp, np.int64),
-        age=np.zeros(n),
-        scores=found.scores.copy(),
-        votes=votes,
-        box=found.boxes.copy(),
-        anchor=filters.position.copy(),
-        filters=filters,
-        masks=list(found.masks),
-    )
-
-
-def _taken(column: Any, rows: IndexArray) -> Any:
-    if isinstance(column, list):
-        return [column[i] for i in rows.tolist()]
-    return column.take(rows) if isinstance(column, Filters) else column[rows]
-
-
-def _joined(a: Any, b: Any) -> Any:
-    if isinstance(a, list):
-        return a + b
-    return a.joined(b) if isinstance(a, Filters) else np.concatenate((a, b))
+def _looked_for(boxes: Float64Array, regions: Float32Array, size: tuple[int, int]) -> BoolArray:
+    """``(N,)`` whether one of ``regions`` ``(R, 4)`` has most of what the image shows of each box ``(4, N)``; a region
+    that is the whole image has all.
+    """
+    limit = np.array(size, np.float64)
+    if any((region[:2] <= 0.0).all() and (region[2:] >= limit).all() for region in regions):
+        return np.ones(boxes.shape[1], np.bool_)
+    low, high = np.maximum(boxes[:2], 0.0), np.minimum(boxes[2:], limit[:, None])
+    area = np.prod(high - low, axis=0)
+    looked = np.zeros(boxes.shape[1], np.bool_)
+    for region in regions.astype(np.float64):
+        common = np.maximum(np.minimum(high, region[2:, None]) - np.maximum(low, region[:2, None]), 0.0)
+        looked |= common.prod(axis=0) >= LOOKED_AT * area
+    return looked & (high > low).all(axis=0)
