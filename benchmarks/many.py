@@ -1,4 +1,4 @@
-"""Many bags: `seg_perception run` on copies of one bag with one worker and with several, each of one thread, interleaved.
+"""Many bags: `seg_perception run` on copies of a bag, one worker and several of one thread each, interleaved.
 
     python benchmarks/many.py [--bags 8] [--workers 2] [--rounds 1] [--bag demo/street.mcap] [--json OUT]
 
