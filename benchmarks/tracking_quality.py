@@ -380,7 +380,7 @@ def main() -> None:
         found["ours, no camera motion"] = row(sequences, ours(config, False), every, arguments.void)
         for title, ways in peers(config, every).items():
             rows = {name: row(sequences, way, every, arguments.void) for name, way in ways.items()}
-            best = max(rows, key=lambda name: rows[name]["looks"]["agnostic"]["idf1"])  # noqa: B023
+            best = max(rows, key=lambda name: rows[name]["looks"]["agnostic"]["idf1"])
             found[title] = {"way": best, **rows[best], "ways": rows}
         table[str(every)] = found
         show(every, found)

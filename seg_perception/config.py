@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from seg_perception.cascade import CascadeConfig
 from seg_perception.errors import ConfigError
 from seg_perception.fusion import FusionConfig
+from seg_perception.projection.projector import ProjectionConfig
 from seg_perception.schema import option
 from seg_perception.tracking import TrackerConfig
 
@@ -75,3 +76,4 @@ class PipelineConfig:
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
+    projection: ProjectionConfig = field(default_factory=ProjectionConfig)

@@ -47,7 +47,7 @@ def as_note(content: Mapping[str, Any]) -> dict[str, str]:
 class RunReport:
     """How a run went: frames by fate (``refused`` by reason), what was odd about the stream, whether the bag turned
     out damaged; looks of the instance network by outcome, and how old the newest was at each frame, in seconds of the
-    stamps; the seconds that each frame spent in each stage.
+    stamps; what was carried into space and what could not be; the seconds that each frame spent in each stage.
     """
 
     read: int = 0
@@ -59,6 +59,7 @@ class RunReport:
     damage: str | None = None
     looks: Counter[str] = field(default_factory=Counter)
     ages: list[float] = field(default_factory=list)
+    projection: Mapping[str, int] = field(default_factory=dict)
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def add_times(self, seconds: Mapping[str, float]) -> None:
@@ -77,6 +78,7 @@ class RunReport:
             "damage": self.damage,
             "looks": dict(self.looks),
             "instance_age_ms": _percentiles(self.ages) if self.ages else None,
+            "projection": dict(self.projection),
             "milliseconds": {stage: _percentiles(values) for stage, values in self.seconds.items()},
         }
 

@@ -34,6 +34,13 @@ class Diagnostics:
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
 
+    def publish_projection(self, state: str, cameras: Mapping[str, Mapping[str, int]]) -> None:
+        """Report ``state`` and each camera's counts, for a node that only projects."""
+        found = [self._status(name, DiagnosticStatus.OK, state, counts) for name, counts in cameras.items()]
+        message = DiagnosticArray(status=[self._own(state, None), *found])
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(message)
+
     def _status(self, part: str, level: bytes, sentence: str, values: Mapping[str, Any]) -> DiagnosticStatus:
         pairs = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
         name = self._node.get_fully_qualified_name().lstrip("/")
@@ -60,7 +67,12 @@ class Diagnostics:
             level, sentence = DiagnosticStatus.WARN, f"no image for {late:.0f} s on {stream.input.topic}"
         elif fresh:
             level, sentence = DiagnosticStatus.WARN, f"{sentence}; {fresh} of the last could not be used, see the log"
-        values = {"input_hz": f"{rate_in:.2f}", "output_hz": f"{rate_out:.2f}", **_numbers(statistics)}
+        values = {
+            "input_hz": f"{rate_in:.2f}",
+            "output_hz": f"{rate_out:.2f}",
+            **_numbers(statistics),
+            **stream.projection_counts,
+        }
         return self._status(stream.name, level, sentence, values)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from threading import Condition, Lock
 from typing import Any
@@ -12,14 +11,14 @@ import numpy as np
 from seg_perception.cascade import InstanceWorker
 from seg_perception.config import PipelineConfig
 from seg_perception.ego import load_ego_mask
-from seg_perception.errors import ConfigError
 from seg_perception.labels import LabelSpace
 from seg_perception.pipeline import Looks, Networks, Pipeline
 from seg_perception.ros import memory, transport
 from seg_perception.ros.complaints import Complaints
 from seg_perception.ros.diagnostics import Diagnostics
 from seg_perception.ros.lifecycle import ManagedNode, run
-from seg_perception.ros.parameters import CameraConfig, NodeConfig, Parameters
+from seg_perception.ros.parameters import CameraConfig, NodeConfig, Parameters, checked_names
+from seg_perception.ros.space import Space
 from seg_perception.ros.stream import CameraStream, Shared
 from seg_perception.ros.trace import Trace
 from seg_perception.ros.worker import Worker
@@ -44,12 +43,13 @@ class SegmentationNode(ManagedNode):
         self._load = load
         self.config = Parameters(self, NodeConfig())
         self._pipeline = Parameters(self, PipelineConfig())
-        names = _checked_names(self.config.value.cameras)
+        names = checked_names(self.config.value.cameras)
         self._cameras = {name: Parameters(self, CameraConfig(), f"{name}.") for name in names}
         self._tell_strangers()
         self._labels: LabelSpace | None = None
         self._trace: Trace | None = None
         self._streams: tuple[CameraStream, ...] = ()
+        self._space: Space | None = None
         self._worker: Worker | None = None
         self._instance: InstanceWorker | None = None
         self._ready = Condition()
@@ -74,8 +74,14 @@ class SegmentationNode(ManagedNode):
         self._trace = trace = Trace(self.config.value.trace, complain)
         if networks.instance is not None:
             self._instance = InstanceWorker(networks.instance, config.cascade.nice)
-        shared = Shared(networks, labels, self._pipeline, ego_mask, self._instance, self._ready, complain, trace)
         try:
+            if config.projection.enabled:
+                self._space = Space(
+                    self, tuple(self._cameras), labels, lambda: self._pipeline.value.projection, complain
+                )
+            shared = Shared(
+                networks, labels, self._pipeline, ego_mask, self._instance, self._ready, complain, trace, self._space
+            )
             for name, camera in self._cameras.items():
                 self._streams += (CameraStream(self, name, camera.value, shared),)
         except Exception:
@@ -92,6 +98,8 @@ class SegmentationNode(ManagedNode):
             for stream in self._streams:
                 stream.publishers.publish_label_info(self._labels)
                 stream.input.open()
+            if self._space is not None:
+                self._space.open()
             self._worker = Worker(self._streams, self._ready)
 
     def deactivate(self) -> None:
@@ -102,22 +110,28 @@ class SegmentationNode(ManagedNode):
             if self._worker is not None:
                 self._worker.stop()
             self._worker = None
+            if self._space is not None:
+                self._space.close()
 
     def clean_up(self) -> None:
         """Take the topics off the graph and let the networks go."""
         for stream in self._streams:
             stream.publishers.destroy()
+        if self._space is not None:
+            self._space.destroy()
         if self._instance is not None:
             self._instance.stop()
         if self._trace is not None:
             self._trace.close()
-        self._streams, self._labels, self._trace, self._instance = (), None, None, None
+        self._streams, self._labels, self._trace, self._instance, self._space = (), None, None, None, None
 
     def _watch(self) -> None:
         timeout = self.config.value.image_timeout
         with self._switching:
             silences = {s.name: s.input.watch(timeout) for s in self._streams} if self._worker else {}
             late = {name: seconds for name, seconds in silences.items() if seconds > timeout}
+            if self._worker and self._space is not None:
+                self._space.watch()
             self._diagnostics.publish(self.state, self._labels, self._streams, late)
 
 
@@ -126,18 +140,6 @@ def _warm(pipeline: Pipeline) -> None:
     for look in pipeline(_WARM_UP).looks:
         if look.error is not None:
             raise look.error
-
-
-def _checked_names(cameras: Sequence[str]) -> Sequence[str]:
-    for name in cameras:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*", name):
-            raise ConfigError(
-                f"parameter cameras: '{name}' becomes part of topic names; expected letters, digits and '_', parts "
-                "separated by '/'"
-            )
-    if not cameras or len(set(cameras)) < len(cameras):
-        raise ConfigError(f"parameter cameras: {list(cameras)} must name at least one camera, and none twice")
-    return cameras
 
 
 def main(args: Sequence[str] | None = None, load: Load = Networks.load) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Condition
 
@@ -20,6 +20,7 @@ from seg_perception.ros.camera import CameraInput, Received
 from seg_perception.ros.complaints import Complaints
 from seg_perception.ros.parameters import CameraConfig, Parameters
 from seg_perception.ros.publishers import CameraPublishers
+from seg_perception.ros.space import Space
 from seg_perception.ros.statistics import CameraStatistics
 from seg_perception.ros.trace import Trace
 from seg_perception.timing import StageTimes
@@ -40,6 +41,7 @@ class Shared:
     ready: Condition
     complain: Complaints
     trace: Trace
+    space: Space | None
 
 
 class CameraStream:
@@ -56,6 +58,11 @@ class CameraStream:
         self.input = CameraInput(node, name, camera, self.statistics, shared.ready, shared.complain)
         self._last_stamp: int | None = None
 
+    @property
+    def projection_counts(self) -> Mapping[str, int]:
+        """What became of depth images and clouds; empty where masks are not projected in this process."""
+        return self._shared.space.counts(self.name) if self._shared.space else {}
+
     def process(self, received: Received) -> None:
         """Perceive one image and publish the result. Never raises: a frame that fails is counted, told once, and the
         next one is taken.
@@ -70,6 +77,8 @@ class CameraStream:
             with times.stage("publish"):
                 scene = view(frame, result, self._shared.labels, self.input.model(frame), config.output.size)
                 self.statistics.failed_outputs += self.publishers.publish(scene)
+            if self._shared.space is not None:
+                self._shared.space.offer(self.name, scene)
             seconds, latency = {**result.seconds, **times.seconds}, (time.time_ns() - received.sent) / 1e9
             self.statistics.answered(result, seconds, latency)
             self._shared.trace.write(self.name, result, latency, seconds)
