@@ -66,18 +66,15 @@ class Filters:
         self.position[2:] += growth(motion)
         self.velocity[:2] = linear @ self.velocity[:2]
 
-    def update(self, rows: NDArray[np.intp], measured: Float64Array, noise: float) -> None:
-        """Correct the filters ``rows`` (no row twice) with ``measured`` ``(4, len(rows))``, whose standard deviation
-        is ``noise`` box sizes.
-        """
-        pp, pv, vv = covariance = self.covariance.take(rows, axis=1)
-        gain, velocity_gain = covariance[:2] / (pp + noise * noise)
-        innovation = measured - self.position.take(rows, axis=1)
-        self.position[:, rows] += gain * innovation
-        self.velocity[:, rows] += velocity_gain * innovation
+    def update(self, measured: Float64Array, noise: float) -> None:
+        """Correct every filter by what was ``measured`` ``(4, N)``; the standard deviation is ``noise`` box sizes."""
+        pp, pv, vv = self.covariance
+        gain, velocity_gain = self.covariance[:2] / (pp + noise * noise)
+        innovation = measured - self.position
+        self.position += gain * innovation
+        self.velocity += velocity_gain * innovation
         vv -= velocity_gain * pv
-        covariance[:2] *= 1.0 - gain
-        self.covariance[:, rows] = covariance
+        self.covariance[:2] *= 1.0 - gain
 
 
 def growth(motion: Float64Array) -> float:

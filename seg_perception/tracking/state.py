@@ -27,6 +27,9 @@ Float64Array = NDArray[np.float64]
 LEAST_VOTE = 1e-6
 """What a detection with score 0 votes, so that every track has a class."""
 
+VOTE_MEMORY = np.float32(0.95)
+"""What a class vote still weighs one look later."""
+
 MAX_GROWTH = np.log(2.0)
 """An unseen track's size at most doubles or halves: beyond that the prediction is a guess."""
 
@@ -43,13 +46,15 @@ class Detections:
     masks: list[Mask]
 
     @classmethod
-    def of(cls, instances: Instances, size: tuple[int, int], low_score: float) -> Detections:
-        """Those of ``instances`` that are finite, labelled, scored ``low_score`` or better, and inside the image."""
+    def of(cls, instances: Instances, limits: Float64Array, low_score: float) -> Detections:
+        """Those of ``instances`` that are finite, labelled, scored ``low_score`` or better, and inside the image, whose
+        width, height, width, height are ``limits`` ``(4, 1)``.
+        """
         boxes = instances.boxes.T.astype(np.float64)
         np.maximum(boxes, 0.0, out=boxes)
-        np.minimum(boxes, np.array([*size, *size], np.float64)[:, None], out=boxes)
+        np.minimum(boxes, limits, out=boxes)
         scores, labels = instances.scores, instances.labels
-        usable = (boxes[2:] > boxes[:2]).all(axis=0) & (scores >= low_score) & (labels != UNLABELLED)
+        usable = (boxes[2] > boxes[0]) & (boxes[3] > boxes[1]) & (scores >= low_score) & (labels != UNLABELLED)
         rows = np.lexsort((*boxes, labels, -scores))
         rows = rows.compress(usable.take(rows))
         return cls(boxes, scores, labels, list(instances.masks)).take(rows)
@@ -139,12 +144,26 @@ class State:
             self.masks + other.masks,
         )
 
-    def vote(self, rows: IndexArray, found: Detections, memory: float) -> None:
-        """Old votes of the tracks ``rows`` fade to ``memory`` of what they were; each detection adds its own."""
+    def put(self, rows: IndexArray, tracks: State) -> None:
+        """Let the tracks ``rows`` be those of ``tracks``."""
+        self.numbers[:, rows] = tracks.numbers
+        self.integers[:, rows] = tracks.integers
+        self.votes = self._votes_of(tracks.votes.shape[1])
+        self.votes[rows] = tracks.votes
+        for row, mask in zip(rows.tolist(), tracks.masks, strict=True):
+            self.masks[row] = mask
+
+    def continued(self, found: Detections, stamp: int, time: float, noise: float) -> None:
+        """Correct every track by what it was ``found`` as, row by row."""
+        self.filters.update(measurements(found.boxes), noise)
+        self.origin[:], self.box[:] = self.filters.position, found.boxes
+        self.time[:], self.scores[:] = time, found.scores
+        self.hits += 1
+        self.seen[:], self.hidden[:] = stamp, 0
         self.votes = self._votes_of(int(found.labels.max(initial=0)) + 1)
-        votes = self.votes.take(rows, axis=0) * np.float32(memory)
-        votes[np.arange(len(rows)), found.labels] += np.maximum(found.scores, LEAST_VOTE)
-        self.votes[rows] = votes
+        self.votes *= VOTE_MEMORY
+        self.votes[np.arange(len(found.labels)), found.labels] += np.maximum(found.scores, LEAST_VOTE)
+        self.masks = found.masks
 
     def votes_for(self, rows: IndexArray, labels: UInt8Array) -> Float32Array:
         """What each of the tracks ``rows`` (maybe some twice) has for its label, as part of what its majority has."""
