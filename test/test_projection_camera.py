@@ -58,6 +58,7 @@ def cloud(seed: int, spread: float = 0.9, count: int = 200) -> np.ndarray:
     return np.column_stack([rng.uniform(-spread, spread, count) * z, rng.uniform(-spread, spread, count) * z, z])
 
 
+@settings(max_examples=60, deadline=None)
 @given(CAMERAS, st.integers(0, 1000))
 def test_points_land_where_opencv_puts_them(lens: CameraModel, seed: int) -> None:
     camera, points = Camera(lens, rectified=False), cloud(seed)
@@ -69,6 +70,7 @@ def test_points_land_where_opencv_puts_them(lens: CameraModel, seed: int) -> Non
     np.testing.assert_array_equal(depth, points[:, 2])
 
 
+@settings(max_examples=60, deadline=None)
 @given(CAMERAS, st.integers(0, 1000))
 def test_single_precision_is_good_to_a_thousandth_of_a_pixel(lens: CameraModel, seed: int) -> None:
     camera, points = Camera(lens, rectified=False), cloud(seed)
@@ -167,14 +169,15 @@ def test_points_behind_and_missing_points_land_nowhere() -> None:
 
 def test_what_cannot_be_used_is_said() -> None:
     lens = model("plumb_bob", [0.1, 0, 0, 0, 0], 40, 40, 0, 0)
-    with pytest.raises(InputError, match="P is all zeros.*input_rectified"):
+    with pytest.raises(InputError, match=r"P is all zeros.*input_rectified"):
         Camera(replace(lens, p=np.zeros((3, 4))), rectified=True)
-    with pytest.raises(InputError, match="'mei'.*equidistant"):
+    with pytest.raises(InputError, match=r"'mei'.*equidistant"):
         Camera(replace(lens, distortion_model="mei"), rectified=False)
     Camera(replace(lens, p=np.zeros((3, 4)), r=np.zeros((3, 3))), rectified=False)
     Camera(replace(lens, d=np.zeros(5), p=np.zeros((3, 4))), rectified=True)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 20), st.integers(0, 20))
 def test_region_and_binning_see_what_the_whole_image_sees(bx: int, by: int, left: int, top: int) -> None:
     k = np.array([40.0, 0, 30.2, 0, 41.0, 22.7, 0, 0, 1])

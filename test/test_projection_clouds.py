@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -55,6 +55,7 @@ def driver_cloud(
     return points, np.stack([points[n].astype(np.float32) for n in "xyz"], -1).reshape(-1, 3)
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     names=st.permutations(["x", "y", "z", "intensity", "ring"]),
     kind=st.sampled_from(["f4", "f8"]),

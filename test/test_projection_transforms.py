@@ -6,7 +6,7 @@ from types import SimpleNamespace as Thing
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
 
@@ -22,6 +22,7 @@ def unit(q: tuple[float, ...]) -> np.ndarray:
     return np.array(q) / np.linalg.norm(q)
 
 
+@settings(max_examples=60, deadline=None)
 @given(POSITION, QUATERNION)
 def test_matrices_are_scipys(position: tuple[float, ...], q: tuple[float, ...]) -> None:
     pose = matrix(np.array(position), unit(q))
@@ -29,6 +30,7 @@ def test_matrices_are_scipys(position: tuple[float, ...], q: tuple[float, ...]) 
     np.testing.assert_allclose(inverse(pose) @ pose, np.eye(4), atol=1e-12)
 
 
+@settings(max_examples=60, deadline=None)
 @given(POSITION, POSITION, QUATERNION, QUATERNION, st.floats(0, 1))
 def test_between_samples_it_moves_straight_and_turns_evenly(
     p0: tuple[float, ...], p1: tuple[float, ...], q0: tuple[float, ...], q1: tuple[float, ...], part: float

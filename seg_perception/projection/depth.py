@@ -20,8 +20,8 @@ _INVALID = 65535
 
 
 def depth_metres(message: Any) -> Float32Array:
-    """A ``sensor_msgs/Image`` of depth as ``(h, w)`` float32 metres, NaN where there is none (0, negative, infinite, NaN,
-    and 65535 of 16 bits).
+    """A ``sensor_msgs/Image`` of depth as ``(h, w)`` float32 metres, NaN where there is none (0, negative, infinite,
+    NaN, and 65535 of 16 bits).
 
     16UC1 (and mono16) are millimetres, 32FC1 metres, as REP 118 says. Raises :class:`InputError` for another encoding,
     and for a size, step or amount of data that do not fit together.
@@ -52,9 +52,9 @@ def depth_metres(message: Any) -> Float32Array:
 class Registration:
     """Takes depth images of one camera into the pixels of another; tables are made once.
 
-    ``pose`` ``(4, 4)`` takes points of the depth camera's optical frame into the colour camera's. Where it is the identity,
-    each pixel of the mask reads the depth pixel that it looks through; otherwise the depth points are projected into a grid of the depth image's resolution, where the nearest wins, and
-    each pixel of the mask reads that.
+    ``pose`` ``(4, 4)`` takes points of the depth camera's optical frame into the colour camera's. Where it is the
+    identity, each pixel of the mask reads the depth pixel that it looks through; otherwise the depth points are
+    projected into a grid of the depth image's resolution, where the nearest wins, and each pixel reads that.
     """
 
     def __init__(self, depth: Camera, colour: Camera, pose: Matrix) -> None:

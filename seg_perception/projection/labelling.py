@@ -80,8 +80,8 @@ def label_points(
     """Label the points ``xyz`` ``(N, 3)``, which lie at ``optical`` ``(N, 3)`` in the frame of ``camera`` at the masks'
     stamp.
 
-    A point takes the label of the pixel that it lands on; out of view, hidden, missing, or too close to a border it is
-    unlabelled.
+    A point takes the label of the pixel that it lands on, or of the next one where it lies behind what the pixel shows;
+    out of view, hidden, missing, or too close to a border it is unlabelled.
     """
     count = len(xyz)
     labels = np.full(count, UNLABELLED, np.uint8)
@@ -93,6 +93,7 @@ def label_points(
     pixels = v.astype(np.int32) * camera.width + u.astype(np.int32)
     segments = masks.panoptic.ravel().take(pixels)
     keep = ~_hidden(u, v, depth, segments, camera, kinds, config)
+    _step_aside(np.flatnonzero(~keep), keep, pixels, segments, masks, kinds)
     if config.border > 0:
         keep &= ~_near_border(masks, config.border).ravel().take(pixels)
     seen, pixels, segments = seen[keep], pixels[keep], segments[keep]
@@ -147,8 +148,32 @@ def _hidden(
     return hidden
 
 
+def _step_aside(
+    hidden: NDArray[np.intp],
+    keep: BoolArray,
+    pixels: Int32Array,
+    segments: Int32Array,
+    masks: PanopticMap,
+    kinds: Kinds,
+) -> None:
+    """Give ``hidden`` points at the seam of a mask to what is beside it: calibration, motion and the mask itself are
+    good to about a pixel, and a point behind a thing, a pixel from its outline, belongs to what it stands before.
+    """
+    height, width = masks.panoptic.shape
+    panoptic = masks.panoptic.ravel()
+    row, column = np.divmod(pixels[hidden], width)
+    for down, across in ((0, -1), (0, 1), (-1, 0), (1, 0)):
+        beside = np.clip(row + down, 0, height - 1) * width + np.clip(column + across, 0, width - 1)
+        other = panoptic.take(beside)
+        moves = ~keep[hidden] & (other != segments[hidden]) & ~kinds.things[other & 0xFFFF]
+        chosen = hidden[moves]
+        pixels[chosen], segments[chosen], keep[chosen] = beside[moves], other[moves], True
+
+
 def _numbered(segments: Int32Array) -> tuple[NDArray[np.intp], int]:
-    """``segments`` (``id << 16 | class``) as numbers from 0 on, and how many there are; things by id, the rest by class."""
+    """``segments`` (``id << 16 | class``) as numbers from 0 on, and how many there are: things by id, the rest by
+    class.
+    """
     ids = segments >> 16
     key = np.where(ids > 0, ids, (MAX_TRACK_ID + 1) + (segments & 0xFFFF))
     there = np.zeros(MAX_TRACK_ID + 257, np.bool_)
@@ -165,7 +190,9 @@ def _least(image: Float32Array, height: int, width: int) -> Float32Array:
 
 
 def _between(near: Float32Array) -> Float32Array:
-    """The farther of the nearest points to the left and the right of a cell, or above and below; the nearer of the two."""
+    """The farther of the nearest points to the left and the right of a cell, or of those above and below; the nearer of
+    the two.
+    """
     across = np.pad(_least(near, 3, 1), ((0, 0), (1, 1)), constant_values=_FAR)
     along = np.pad(_least(near, 1, 3), ((1, 1), (0, 0)), constant_values=_FAR)
     return np.minimum(np.maximum(across[:, :-2], across[:, 2:]), np.maximum(along[:-2], along[2:]))

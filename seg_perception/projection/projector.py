@@ -76,8 +76,8 @@ class ProjectionConfig:
 class Projection:
     """What the masks of one image say about the points of one depth image or cloud.
 
-    ``points`` are in ``frame_id`` at ``stamp``: for ``depth`` the mask's own (one point per pixel, row by row, ``shape``
-    says how many), for ``lidar`` the cloud's. ``optical`` ``(N, 3)`` float32 are the same points in the frame of
+    ``points`` are in ``frame_id`` at ``stamp``: for ``depth`` the mask's own (one point per pixel, row by row, as
+    ``shape`` says), for ``lidar`` the cloud's. ``optical`` ``(N, 3)`` float32 are the same points in the frame of
     ``masks`` at its stamp, where robot and camera stood when the image was taken. ``to_fixed`` takes those into
     ``fixed_frame``; None where transforms do not say. ``leading`` says whether obstacles, objects and grid are made
     from this source.
@@ -291,8 +291,8 @@ class Projector:
         if model is None:
             if not same_frame:
                 raise InputError(
-                    f"the depth images are in '{item.frame_id}', the colour images in '{masks.frame_id}', and no usable "
-                    "camera_info came with the depth: publish it as depth/camera_info"
+                    f"the depth images are in '{item.frame_id}', the colour images in '{masks.frame_id}', and no "
+                    "usable camera_info came with the depth: publish it as depth/camera_info"
                 )
             # Depth that was registered by its driver looks through the colour camera.
             model = scaled_camera(masks.camera, width, height)
@@ -335,14 +335,11 @@ def add_extrinsic(transforms: TransformBuffer, line: str) -> None:
         numbers = []
     if len(numbers) not in (6, 7) or not np.isfinite(numbers).all():
         raise ConfigError(
-            f"projection.extrinsics: '{line}' cannot be read; expected 'parent child x y z qx qy qz qw' or 'parent child "
-            "x y z roll pitch yaw'"
+            f"projection.extrinsics: '{line}' cannot be read; expected 'parent child x y z qx qy qz qw' or 'parent "
+            "child x y z roll pitch yaw'"
         )
     position = (numbers[0], numbers[1], numbers[2])
-    if len(numbers) == 6:
-        turn = _quaternion(*numbers[3:])
-    else:
-        turn = (numbers[3], numbers[4], numbers[5], numbers[6])
+    turn = _quaternion(*numbers[3:]) if len(numbers) == 6 else (numbers[3], numbers[4], numbers[5], numbers[6])
     transforms.add(words[0], words[1], 0, position, turn, static=True)
 
 

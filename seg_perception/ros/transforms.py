@@ -20,8 +20,8 @@ _MOST_WAITING = 2000
 
 
 class TransformListener:
-    """Keeps ``/tf`` and ``/tf_static`` as bytes until :meth:`update` takes them into ``buffer``: callbacks cost nothing,
-    and only the thread that projects touches the buffer.
+    """Keeps ``/tf`` and ``/tf_static`` as bytes until :meth:`update` takes them into ``buffer``: callbacks cost
+    nothing, and only the thread that projects touches the buffer.
 
     Without tf2_msgs (PyPI has none) there are only the transforms given by parameter; ``complain(sentence)`` hears it.
     """
