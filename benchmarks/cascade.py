@@ -1,12 +1,12 @@
 """What the cascade's policies cost and what they are worth: frame rate beside quality, every policy; and what a planner
 had at each moment.
 
-    python benchmarks/cascade.py BAG... [--instance truth|embedded] [--ratio 12.5] [--json OUT] [--plot OUT.png]
+    python benchmarks/cascade.py BAG... [--things truth|MODEL] [--ratio 12.5] [--json OUT] [--plot OUT.png]
 
-The bags are the world's (``python -m tools.world bag``, at 30 Hz). The semantic network is the shipped one, run once per
-frame. Things are told by ``truth``: the true instances, held back by the time of a network that costs ``--ratio`` times
-the semantic one's (whose own time is measured here first, or given with ``--semantic-ms``); or by ``embedded``, the
-shipped instance network, held back likewise. All that follows is on the stamps' clock, and repeats on every machine.
+The bags are the world's (``python -m tools.world bag``, at 30 Hz). The semantic network is the shipped one, run once
+per frame. Things are told by ``truth``, the true instances, or by an instance network (world_instance: the shipped one), and
+are held back by the time of a network that costs ``--ratio`` times the semantic one's, whose own time is measured
+here first, or given with ``--semantic-ms``. All that follows is on the stamps' clock, and repeats on every machine.
 
 *Frame by frame*: what came out for a frame against its own truth. Looks are in line, of no latency, so that only the
 thinning counts; the frame rate is that of one worker, ``1 / (semantic + looks per frame * instance)``.
@@ -21,8 +21,7 @@ PQ and IDF1 are over the classes with a priority, in percent; true things under 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -111,7 +110,7 @@ def load(path: Path, instance: str) -> tuple[Recording, list[float]]:
     if instance == "truth":
         things = [true_instances(truth) for truth in truths]
     else:
-        shipped = load_instance("world_instance", LABELS)
+        shipped = load_instance(instance, LABELS)
         things = [shipped(frame.image, StageTimes()) for frame in frames]
     return Recording(path.stem, frames, truths, maps, things), seconds
 
@@ -148,8 +147,8 @@ def streaming(
 ) -> tuple[Scores, float, float]:
     """The scores of what was out at the time of each frame, answers per second, and the looks per frame.
 
-    ``semantic`` is the seconds of the semantic network; ``in_line`` those of an instance network which every frame waits
-    for, None for looks beside the stream.
+    ``semantic`` is the seconds of the semantic network; ``in_line`` those of an instance network which every frame
+    waits for, None for looks beside the stream.
     """
     scores, answers, looks, duration = [], 0, 0, 0.0
     for recording in recordings:
@@ -192,10 +191,7 @@ def ways() -> list[tuple[str, str, CascadeConfig]]:
     never = 600.0
     return [
         *(("every", f"{n}", CascadeConfig(every=n)) for n in (1, 2, 3, 4, 6, 8, 12, 20)),
-        *(
-            ("presence", f"{s:g} s", CascadeConfig(policy="presence", staleness=s))
-            for s in (0.05, 0.1, 0.2, 0.4, 0.8)
-        ),
+        *(("presence", f"{s:g} s", CascadeConfig(policy="presence", staleness=s)) for s in (0.05, 0.1, 0.2, 0.4, 0.8)),
         *(
             ("budget", f"{r:g} Hz", CascadeConfig(policy="budget", rate=r, share=1.0, staleness=never, heartbeat=never))
             for r in (2.0, 4.0, 8.0, 15.0)
@@ -220,13 +216,13 @@ def main() -> None:
     """Measure, print, plot and write JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("bags", type=Path, nargs="+")
-    parser.add_argument("--instance", choices=("truth", "embedded"), default="truth")
+    parser.add_argument("--things", default="truth", help="truth, or the manifest of an instance network")
     parser.add_argument("--ratio", type=float, default=12.5, help="cost of the instance network, semantic ones")
     parser.add_argument("--semantic-ms", type=float, help="take this instead of measuring it")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     chosen = parser.parse_args()
-    loaded = [load(path, chosen.instance) for path in chosen.bags]
+    loaded = [load(path, chosen.things) for path in chosen.bags]
     recordings = [recording for recording, _ in loaded]
     measured = float(np.median([s for _, seconds in loaded for s in seconds]))
     semantic = chosen.semantic_ms / 1e3 if chosen.semantic_ms else measured
@@ -238,7 +234,10 @@ def main() -> None:
     def told(row: dict[str, Any]) -> None:
         rows.append(row)
         numbers = "  ".join(f"{k} {row[k]:6.3f}" for k in ("rate", "looks", "pq_things", "idf1", "hota", "stq"))
-        print(f"{row['table']:15} {row['policy']:9} {row['setting']:8} {numbers}  switches {row['id_switches']}", flush=True)
+        print(
+            f"{row['table']:15} {row['policy']:9} {row['setting']:8} {numbers}  switches {row['id_switches']}",
+            flush=True,
+        )
 
     for policy, setting, cascade in ways():
         scores, looks = frame_by_frame(recordings, replace(config, cascade=cascade))
@@ -252,7 +251,11 @@ def main() -> None:
         told(line(scores, table="streaming", policy=policy, setting=setting, rate=rate, looks=looks))
     if chosen.plot:
         plot(rows, chosen.plot)
-    write("cascade", [{"semantic_ms": 1e3 * semantic, "instance_ms": 1e3 * instance, "things": chosen.instance}, *rows], chosen.json)
+    write(
+        "cascade",
+        [{"semantic_ms": 1e3 * semantic, "instance_ms": 1e3 * instance, "things": chosen.things}, *rows],
+        chosen.json,
+    )
 
 
 def plot(rows: Sequence[dict[str, Any]], to: Path) -> None:
@@ -264,7 +267,9 @@ def plot(rows: Sequence[dict[str, Any]], to: Path) -> None:
         across = "rate" if table == "frame by frame" else "looks"
         for panel, quality in zip(row_of, ("pq_things", "idf1"), strict=True):
             for policy in dict.fromkeys(r["policy"] for r in rows if r["table"] == table):
-                mine = sorted((r for r in rows if (r["table"], r["policy"]) == (table, policy)), key=lambda r: r[across])
+                mine = sorted(
+                    (r for r in rows if (r["table"], r["policy"]) == (table, policy)), key=lambda r: r[across]
+                )
                 panel.plot([r[across] for r in mine], [100 * r[quality] for r in mine], "o-", label=policy)
             panel.set_xlabel("frames per second of one worker" if across == "rate" else "looks per answered frame")
             panel.set_ylabel({"pq_things": "PQ of things", "idf1": "IDF1"}[quality])

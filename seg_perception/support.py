@@ -1,8 +1,8 @@
 """Carried masks held against what the semantic network sees now.
 
-Between two looks of the instance network a track's mask is the last one seen, moved and scaled. It lags behind where the
-thing turned or a leg swung, and bleeds where the thing has gone. The semantic map is of this very frame: what it gives to
-the track's class, in and around the mask, is where the thing is.
+Between two looks of the instance network a track's mask is the last one seen, moved and scaled. It lags behind where
+the thing turned or a leg swung, and bleeds where the thing has gone. The semantic map is of this very frame: what it
+gives to the track's class, in and around the mask, is where the thing is.
 """
 
 from __future__ import annotations

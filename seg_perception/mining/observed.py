@@ -5,7 +5,7 @@ What is left is a bag of panoptic maps, as ``seg_perception run`` writes them, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_perception.cascade import Network
 from seg_perception.config import PipelineConfig
 from seg_perception.conformance import pixels, stamp_of
 from seg_perception.errors import BagError
@@ -25,7 +26,7 @@ from seg_perception.offline.run import run_bag
 from seg_perception.offline.runs import loaded
 from seg_perception.pipeline import Looks
 from seg_perception.timing import StageTimes
-from seg_perception.types import Instances, Int64Array, SemanticMap, UInt8Array
+from seg_perception.types import Float32Array, Instances, Int64Array, SemanticMap, UInt8Array
 
 PANOPTIC = "panoptic/image_raw"
 CAMERA = "mined"
@@ -68,6 +69,7 @@ class Listening:
     def __init__(self, networks: Looks, labels: LabelSpace) -> None:
         self._networks, self._things = networks, labels.things
         self._before: tuple[UInt8Array, UInt8Array] | None = None
+        self._classes: UInt8Array | None = None
         self.rows: list[dict[str, float]] = []
 
     @property
@@ -75,14 +77,27 @@ class Listening:
         """See :class:`~seg_perception.pipeline.Looks`."""
         return self._networks.loaded
 
-    def look(
-        self, image: UInt8Array, due: Callable[[], bool], times: StageTimes
-    ) -> tuple[SemanticMap, Instances | None]:
+    @property
+    def instance(self) -> Network | None:
         """See :class:`~seg_perception.pipeline.Looks`."""
-        semantic, instances = self._networks.look(image, due, times)
+        return None if self._networks.instance is None else self._listen
+
+    def look(self, image: UInt8Array, times: StageTimes) -> tuple[SemanticMap, Instances | None]:
+        """See :class:`~seg_perception.pipeline.Looks`."""
+        semantic, instances = self._networks.look(image, times)
         with times.stage("score"):
+            self._classes = semantic.labels.copy()  # the next stage may write into the map
             self.rows.append(self._scored(image, semantic, instances))
         return semantic, instances
+
+    def _listen(self, image: UInt8Array, times: StageTimes, regions: Float32Array | None = None) -> Instances:
+        """The instance network; offline it is asked about a frame right after its classes are known."""
+        assert self._networks.instance is not None
+        assert self._classes is not None
+        instances = self._networks.instance(image, times, regions)
+        with times.stage("score"):
+            self.rows[-1] |= self._of_things(self._classes, instances)
+        return instances
 
     def _scored(self, image: UInt8Array, semantic: SemanticMap, found: Instances | None) -> dict[str, float]:
         grey, last = scores.smoothed(image), self._before
@@ -91,9 +106,14 @@ class Listening:
         comparable = last is not None and last[1].shape == grey.shape
         return {
             "hashes": scores.appearance(image),
-            "disagreement": 0.0 if found is None else scores.disagreement(semantic.labels, found, self._things),
             "doubt": scores.doubt(semantic.confidence),
             "flicker": scores.flicker(semantic.labels, last[0], grey, last[1]) if last and comparable else 0.0,
+            **self._of_things(semantic.labels, found),
+        }
+
+    def _of_things(self, classes: UInt8Array, found: Instances | None) -> dict[str, float]:
+        return {
+            "disagreement": 0.0 if found is None else scores.disagreement(classes, found, self._things),
             "small": 0.0 if found is None else float(scores.small(found)),
             "occluded": 0.0 if found is None else float(scores.occluded(found)),
         }
