@@ -4,9 +4,9 @@ had at each moment.
     python benchmarks/cascade.py BAG... [--things truth|MODEL] [--ratio 12.5] [--json OUT] [--plot OUT.png]
 
 The bags are the world's (``python -m tools.world bag``, at 30 Hz). The semantic network is the shipped one, run once
-per frame. Things are told by ``truth``, the true instances, or by an instance network (world_instance: the shipped one), and
-are held back by the time of a network that costs ``--ratio`` times the semantic one's, whose own time is measured
-here first, or given with ``--semantic-ms``. All that follows is on the stamps' clock, and repeats on every machine.
+per frame. Things are told by ``truth``, the true instances, or by an instance network (world_instance: the shipped
+one). They are held back by the time of a network that costs ``--ratio`` times the semantic one's, whose own time is
+measured here first, or given with ``--semantic-ms``. What follows is on the stamps' clock: it repeats on every machine.
 
 *Frame by frame*: what came out for a frame against its own truth. Looks are in line, of no latency, so that only the
 thinning counts; the frame rate is that of one worker, ``1 / (semantic + looks per frame * instance)``.
