@@ -98,7 +98,11 @@ def test_truth_pictures_and_depth_of_the_same_bag(bag: Path) -> None:
     truth = BagSource(bag, truth=True)
     assert truth.topic == "/truth/panoptic"
     assert read(truth)[0].scores is None
-    assert [(key, int(picture[0, 0, 0])) for key, picture in BagPictures(bag).read({START + 2})] == [(START + 2, 2)]
+    pictures = BagPictures.find(bag, truth.keys)
+    assert pictures is not None
+    assert pictures.topic == "/front/image_raw"
+    assert [(key, int(picture[0, 0, 0])) for key, picture in pictures.read({START + 2})] == [(START + 2, 2)]
+    assert BagPictures.find(bag, [7]) is None
     depth = BagDepth.find(bag)
     assert depth is not None
     np.testing.assert_allclose(next(depth.read({START}))[1], 1.5)

@@ -64,12 +64,11 @@ class Observed:
 
 
 class Listening:
-    """Networks whose every answer is scored as it is given; ``rows`` has the scores look by look."""
+    """Networks whose every answer is scored as it is given; ``rows`` has the scores frame by frame."""
 
     def __init__(self, networks: Looks, labels: LabelSpace) -> None:
         self._networks, self._things = networks, labels.things
-        self._before: tuple[UInt8Array, UInt8Array] | None = None
-        self._classes: UInt8Array | None = None
+        self._last: tuple[UInt8Array, UInt8Array] | None = None
         self.rows: list[dict[str, float]] = []
 
     @property
@@ -79,44 +78,47 @@ class Listening:
 
     @property
     def instance(self) -> Network | None:
-        """See :class:`~seg_perception.pipeline.Looks`."""
-        return None if self._networks.instance is None else self._listen
+        """See :class:`~seg_perception.pipeline.Looks`; it looks at every frame after :meth:`look` did."""
+        return None if self._networks.instance is None else self._look_for_things
 
     def look(self, image: UInt8Array, times: StageTimes) -> tuple[SemanticMap, Instances | None]:
         """See :class:`~seg_perception.pipeline.Looks`."""
-        semantic, instances = self._networks.look(image, times)
+        semantic, things = self._networks.look(image, times)
         with times.stage("score"):
-            self._classes = semantic.labels.copy()  # the next stage may write into the map
-            self.rows.append(self._scored(image, semantic, instances))
-        return semantic, instances
+            self._add(image, semantic)
+            if things is not None:
+                self._add_things(things)
+        return semantic, things
 
-    def _listen(self, image: UInt8Array, times: StageTimes, regions: Float32Array | None = None) -> Instances:
-        """The instance network; offline it is asked about a frame right after its classes are known."""
+    def _look_for_things(self, image: UInt8Array, times: StageTimes, regions: Float32Array | None = None) -> Instances:
         assert self._networks.instance is not None
-        assert self._classes is not None
-        instances = self._networks.instance(image, times, regions)
+        things = self._networks.instance(image, times, regions)
         with times.stage("score"):
-            self.rows[-1] |= self._of_things(self._classes, instances)
-        return instances
+            self._add_things(things)
+        return things
 
-    def _scored(self, image: UInt8Array, semantic: SemanticMap, found: Instances | None) -> dict[str, float]:
-        grey, last = scores.smoothed(image), self._before
+    def _add(self, image: UInt8Array, semantic: SemanticMap) -> None:
+        grey, last = scores.smoothed(image), self._last
         # The next stage may write into the map.
-        self._before = semantic.labels.copy(), grey
+        labels = semantic.labels.copy()
+        self._last = labels, grey
         comparable = last is not None and last[1].shape == grey.shape
-        return {
-            "hashes": scores.appearance(image),
-            "doubt": scores.doubt(semantic.confidence),
-            "flicker": scores.flicker(semantic.labels, last[0], grey, last[1]) if last and comparable else 0.0,
-            **self._of_things(semantic.labels, found),
-        }
+        self.rows.append(
+            {
+                "hashes": scores.appearance(image),
+                "doubt": scores.doubt(semantic.confidence),
+                "flicker": scores.flicker(labels, last[0], grey, last[1]) if last and comparable else 0.0,
+                **dict.fromkeys(("disagreement", "small", "occluded"), 0.0),
+            }
+        )
 
-    def _of_things(self, classes: UInt8Array, found: Instances | None) -> dict[str, float]:
-        return {
-            "disagreement": 0.0 if found is None else scores.disagreement(classes, found, self._things),
-            "small": 0.0 if found is None else float(scores.small(found)),
-            "occluded": 0.0 if found is None else float(scores.occluded(found)),
-        }
+    def _add_things(self, things: Instances) -> None:
+        if self._last is not None:
+            self.rows[-1] |= {
+                "disagreement": scores.disagreement(self._last[0], things, self._things),
+                "small": float(scores.small(things)),
+                "occluded": float(scores.occluded(things)),
+            }
 
 
 def observe(bag: Path, maps: Path, table: Path, config: PipelineConfig, topic: str | None) -> dict[str, Any]:
