@@ -15,8 +15,9 @@ from seg_perception.offline.bags import Bag, Message
 from seg_perception.outputs import Output, View
 from seg_perception.projection.outputs import table
 from seg_perception.projection.projector import Projection, ProjectionConfig, Projector
+from seg_perception.projection.scene import Costmap
 from seg_perception.projection.transforms import TransformBuffer
-from seg_perception.records import NANOSECONDS, CameraInfo, Image, PointCloud2
+from seg_perception.records import NANOSECONDS, CameraInfo, Image, OccupancyGrid, PointCloud2
 
 TF, TF_STATIC = "/tf", "/tf_static"
 _AHEAD = 2 * NANOSECONDS
@@ -26,7 +27,8 @@ _MEMORY = 20.0
 
 def projected_outputs(labels: LabelSpace, config: ProjectionConfig) -> tuple[Output[Projection], ...]:
     """Every output in space; in a bag that asks for projection all are wanted."""
-    return tuple(replace(output, demand="always") for output in table(labels, config))
+    costmap = Output("costmap", OccupancyGrid.TYPE, Costmap(labels, config.grid))
+    return (*(replace(output, demand="always") for output in table(labels, config)), costmap)
 
 
 class BagProjection:

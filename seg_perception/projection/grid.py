@@ -46,6 +46,10 @@ class GridConfig:
     )
     thing_memory: float = option(1.0, "the same where a thing was: it may have gone", ge=0.0, le=3600.0, live=False)
 
+    timeout: float = option(
+        1.0, "seconds without projected points after which the whole costmap is unknown", ge=0.1, le=60.0, live=False
+    )
+
     @property
     def cells(self) -> int:
         """Cells along each edge."""

@@ -35,7 +35,6 @@ def table(labels: LabelSpace, config: ProjectionConfig) -> tuple[Output[Projecti
         Output("detections_3d", records.Detection3DArray.TYPE, scene.detections_3d, "subscribed"),
         Output("objects/state", kind, scene.state, "subscribed"),
         Output("objects", records.MarkerArray.TYPE, scene.markers, "subscribed"),
-        Output("costmap", records.OccupancyGrid.TYPE, scene.costmap, "subscribed"),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from seg_perception import records
 from seg_perception.labels import LabelSpace
-from seg_perception.projection.grid import GridMemory, occupancy
+from seg_perception.projection.grid import Grid, GridConfig, GridMemory, occupancy
 from seg_perception.projection.objects import ObjectMemory, Objects
 from seg_perception.projection.projector import Projection, ProjectionConfig
 from seg_perception.projection.things import detections_3d, markers, state_cloud
@@ -15,15 +15,14 @@ from seg_perception.types import LabelledPoints
 
 class Scene:
     """The rows of one camera's table that remember. Each makes its message of a projection, or None where transforms do
-    not say where the camera stood, or things and grid are made from another source.
+    not say where the camera stood, or things are made from another source.
 
-    Raises :class:`ConfigError` for sizes or a grid that cannot be used.
+    Raises :class:`ConfigError` for sizes that cannot be used.
     """
 
     def __init__(self, labels: LabelSpace, config: ProjectionConfig) -> None:
         self._labels, self._config = labels, config
         self._objects = ObjectMemory(labels, config.objects.sizes)
-        self._grid = GridMemory(labels, config.grid)
         self._last: tuple[Projection, Objects] | None = None
 
     def detections_3d(self, projection: Projection) -> records.Detection3DArray | None:
@@ -41,20 +40,6 @@ class Scene:
         things = self._things(projection)
         return None if things is None else markers(things, self._labels)
 
-    def costmap(self, projection: Projection) -> records.OccupancyGrid | None:
-        """``costmap``."""
-        if projection.to_fixed is None or not projection.leading:
-            return None
-        return occupancy(
-            self._grid.update(
-                projection.masks.stamp,
-                _standing(projection),
-                projection.to_fixed,
-                projection.fixed_frame,
-                self._config.grid,
-            )
-        )
-
     def _things(self, projection: Projection) -> Objects | None:
         if projection.to_fixed is None or not projection.leading:
             return None
@@ -70,6 +55,39 @@ class Scene:
             )
             self._last = projection, things
         return self._last[1]
+
+
+class Costmap:
+    """The grid of everything that is projected, as ``costmap``; several cameras may share one.
+
+    Raises :class:`ConfigError` for a grid that cannot be used.
+    """
+
+    def __init__(self, labels: LabelSpace, config: GridConfig) -> None:
+        self._config = config
+        self._memory = GridMemory(labels, config)
+        self._last: Grid | None = None
+
+    def __call__(self, projection: Projection) -> records.OccupancyGrid | None:
+        """With ``projection`` written into it; None where transforms do not say where the camera stood, or the grid is
+        made from another source.
+        """
+        if projection.to_fixed is None or not projection.leading:
+            return None
+        self._last = self._memory.update(
+            projection.masks.stamp,
+            _standing(projection),
+            projection.to_fixed,
+            projection.fixed_frame,
+            self._config,
+        )
+        return occupancy(self._last)
+
+    def unknown(self) -> records.OccupancyGrid | None:
+        """Everything unknown, of the same place and size and with the last stamp; None where nothing was ever known."""
+        if self._last is None:
+            return None
+        return occupancy(self._memory.unknown(self._last.stamp))
 
 
 def _standing(projection: Projection) -> LabelledPoints:

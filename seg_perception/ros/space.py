@@ -29,6 +29,7 @@ from seg_perception.projection.projector import Projection, ProjectionConfig, Pr
 from seg_perception.projection.transforms import TransformBuffer
 from seg_perception.ros import qos
 from seg_perception.ros.complaints import Complaints
+from seg_perception.ros.costmap import CostmapPublisher
 from seg_perception.ros.publishers import Publishers
 from seg_perception.ros.transforms import TransformListener
 
@@ -115,11 +116,12 @@ class CameraSpace:
         transforms: TransformBuffer,
         complain: Complaints,
         received: Callable[[], None],
+        costmap: CostmapPublisher,
         masks: Callable[[Callable[[Masks], None]], Sequence[Source]] | None = None,
     ) -> None:
         """``masks``, where masks come over the graph, makes their sources from what takes them."""
         self.name = name
-        self._complain = complain
+        self._complain, self._costmap = complain, costmap
         self._projector = Projector(labels, config, transforms, lambda sentence: complain(f"{name}: {sentence}"))
         self._publishers: Publishers[Projection] = Publishers(node, name, table(labels, config), complain)
         self._publishers.tell_missing()
@@ -153,7 +155,7 @@ class CameraSpace:
     def work(self, config: ProjectionConfig) -> None:
         """Take what came, project and publish what is ready. Never raises."""
         try:
-            if not self._publishers.wanted:
+            if not (self._publishers.wanted or self._costmap.wanted):
                 self._views.clear()
                 self.inbox.clear()
                 return
@@ -163,6 +165,7 @@ class CameraSpace:
                 self._projector.add_view(self._views.popleft())
             for projection in self._projector.ready(time.monotonic()):
                 self._projector.counts["failed_outputs"] += self._publishers.publish(projection)
+                self._costmap.take(projection)
         except Exception as error:
             self._projector.counts["error"] += 1
             where = traceback.extract_tb(error.__traceback__)[-1]
@@ -190,15 +193,17 @@ class Space:
         self._ready, self._running = Condition(), False
         self._thread: Thread | None = None
         self._transforms = TransformListener(node, complain)
+        self._costmap = CostmapPublisher(node, labels, config().grid)
         self._cameras: dict[str, CameraSpace] = {}
         for name in cameras:
             self._cameras[name] = CameraSpace(
-                node, name, labels, config(), self._transforms.buffer, complain, self._notify, masks
+                node, name, labels, config(), self._transforms.buffer, complain, self._notify, self._costmap, masks
             )
 
     def open(self) -> None:
         """Subscribe and begin to work."""
         self._transforms.open()
+        self._costmap.open()
         self.watch()
         self._running = True
         self._thread = Thread(target=self._run, name="projection")
@@ -218,6 +223,7 @@ class Space:
             self._thread.join()
         self._thread = None
         self._transforms.close()
+        self._costmap.close()
         for camera in self._cameras.values():
             camera.inbox.close()
 
@@ -225,6 +231,7 @@ class Space:
         """Take every topic off the graph."""
         for camera in self._cameras.values():
             camera.destroy()
+        self._costmap.destroy()
         self._cameras = {}
 
     def offer(self, camera: str, view: View) -> None:
