@@ -23,6 +23,7 @@ NEEDS = {
     "queries": (*TORCH, "transformers"),
     "tracker": TRACKERS,
     "metrics": ("torch", "torchmetrics", "trackeval", "pycocotools"),
+    "clustering": ("open3d",),
     "chain": (*TORCH, *TRACKERS),
     "networks": (*TORCH, "transformers", "segmentation_models_pytorch", "onnxscript", "onnxruntime"),
     "image_fill": ROS,
