@@ -1,4 +1,4 @@
-"""Do ids last with a moving camera: ours beside supervision's and trackers' ByteTrack and trackers' OC-SORT, by TrackEval.
+"""Do ids last with a moving camera: ours beside three other trackers, by TrackEval.
 
     python benchmarks/tracking_quality.py BAG... --cache FOLDER [--every 1 3] [--json OUT]
 
@@ -6,16 +6,16 @@ The bags are the world's (docs/world.md), which hold the truth. What the shipped
 the camera's motion and the truth are written to FOLDER once (this needs the package with rosbags and OpenVINO); from
 then on the cache is enough, so that the peers may live in another environment.
 
-All trackers get the same boxes, scores and classes, at every frame or at every third. Ours also gets the masks and the
-camera's motion, which it finds in the images by itself. Each peer runs in all of its ways: with its defaults and with
+All trackers get the same boxes, scores and classes, at every frame or at every third. Ours also gets the camera's
+motion, which it finds in the images by itself. Each peer runs in all of its ways: with its defaults, and with
 thresholds, memory and confirmation like ours; and, at every third frame, updated at looks only (and told that rate),
 with empty updates in between, and with time stamps where it takes them. Of these the way with the best IDF1 **on the
 scored data** is shown.
 
-Scored are boxes (IoU), by TrackEval's HOTA, Identity and CLEAR, summed over all sequences: class-agnostic, and per class
-with the counts of all classes added. True things of fewer than ``--void`` visible pixels are void: they need not be
-found, and who is matched to one is left out, as MOTChallenge does with distractors. ``looks`` scores the frames that the
-network saw; ``all`` every frame, for which peers keep what they said last.
+Scored are boxes (IoU), by TrackEval's HOTA, Identity and CLEAR, summed over all sequences: class-agnostic, and per
+class with the counts of all classes added. True things of fewer than ``--void`` visible pixels are void: they need not
+be found, and who is matched to one is left out, as MOTChallenge does with distractors. ``looks`` scores the frames that
+the network saw; ``all`` every frame, for which peers keep what they said last.
 """
 
 from __future__ import annotations

@@ -112,6 +112,7 @@ def test_alike_pictures_have_alike_hashes() -> None:
     assert bits[2] >= 12
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20))
 def test_bits_that_differ_are_counted(values: list[int]) -> None:
     counted = scores.differing_bits(np.array(values, np.uint64), values[0]).tolist()

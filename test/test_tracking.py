@@ -92,7 +92,7 @@ def test_unconfirmed_tracks_are_out_at_once_and_get_ids_on_confirmation() -> Non
 def test_noise_leaves_no_gaps_in_the_ids() -> None:
     tracker = Tracker()
     for frame in range(20):
-        flash = instances((300 + 15 * frame, 200, 310 + 15 * frame, 210))
+        flash = instances((100 + 60 * (frame % 9), 200, 110 + 60 * (frame % 9), 210))
         tracks = step(tracker, frame * TENTH, SIZE, joined(moving(frame, 1), flash), CONFIG)
         assert set(tracks.track_ids.tolist()) <= {0, 1}
     step(tracker, 20 * TENTH, SIZE, joined(moving(20, 1), instances((300, 200, 340, 240))), CONFIG)
@@ -172,7 +172,7 @@ def test_a_track_that_nobody_looked_for_ends_too() -> None:
     tracker = Tracker()
     for frame in range(3):
         step(tracker, frame * TENTH, SIZE, moving(frame), CONFIG)
-    assert len(step(tracker, 3_000_000_000, SIZE, None, CONFIG)) == 0
+    assert len(step(tracker, 4_000_000_000, SIZE, None, CONFIG)) == 0
 
 
 def test_scores_halve_with_age() -> None:
@@ -198,7 +198,7 @@ def test_a_low_score_does_not_take_a_track_from_a_high_one() -> None:
     tracker = Tracker()
     for frame in range(3):
         step(tracker, frame * TENTH, SIZE, instances((100, 100, 200, 200)), CONFIG)
-    strong, weak = instances((105, 100, 205, 200)), instances((100, 100, 200, 200), score=0.3)
+    strong, weak = instances((105, 100, 205, 200)), instances((100, 100, 200, 200), score=0.2)
     tracks = step(tracker, 3 * TENTH, SIZE, joined(weak, strong), CONFIG)
     assert tracks.boxes.tolist() == [[105, 100, 205, 200]]
 
@@ -226,28 +226,6 @@ def test_of_two_overlapping_things_each_keeps_its_class() -> None:
         if frame == 1:
             first = dict(zip(tracks.labels.tolist(), tracks.track_ids.tolist(), strict=True))
     assert dict(zip(tracks.labels.tolist(), tracks.track_ids.tolist(), strict=True)) == first
-
-
-def test_masks_tell_apart_what_boxes_cannot() -> None:
-    """Two things cross along the two diagonals of the same box: only their masks differ."""
-    descending = np.eye(80, dtype=bool)
-    for k in range(1, 12):
-        descending |= np.eye(80, k=k, dtype=bool) | np.eye(80, k=-k, dtype=bool)
-
-    def found(shift: int, swap: bool) -> Instances:
-        pair = [(descending, 100.0), (descending[:, ::-1].copy(), 104.0)]
-        boxes = [(left + shift, 100.0, left + shift + 80, 180.0) for _, left in pair]
-        masks = [Mask(int(left) + shift, 100, bits) for bits, left in pair]
-        both = instances(*boxes)
-        # Their boxes jump to each other's place; the masks stay who they are.
-        return replace(both, masks=tuple(masks[::-1] if swap else masks))
-
-    tracker = Tracker()
-    for frame in range(3):
-        before = step(tracker, frame * TENTH, SIZE, found(0, False), CONFIG)
-    after = step(tracker, 3 * TENTH, SIZE, found(0, True), CONFIG)
-    shapes = {int(i): m.bits[0, 0] for i, m in zip(before.track_ids, before.masks, strict=True)}
-    assert {int(i): m.bits[0, 0] for i, m in zip(after.track_ids, after.masks, strict=True)} == shapes
 
 
 def test_a_track_that_leaves_the_image_is_not_visible() -> None:
@@ -420,7 +398,7 @@ def test_the_order_of_detections_does_not_matter(seed: int) -> None:
 
 
 def test_scores_that_leave_no_second_stage_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"low_score is 0\.5 and high_score 0\.4; expected low <= high"):
+    with pytest.raises(ConfigError, match=r"low_score is 0\.5 and high_score 0\.3; expected low <= high"):
         TrackerConfig(low_score=0.5)
 
 

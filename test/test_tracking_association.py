@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seg_perception.tracking.association import Pairs, assign, doubtful, mask_overlap, overlapping
+from seg_perception.tracking.association import Pairs, assign, grown, overlapping
 from seg_perception.tracking.carry import moved, rectangles
 from seg_perception.tracking.ids import IdCounter
 from seg_perception.types import MAX_TRACK_ID, Mask
@@ -49,23 +49,20 @@ def test_assignment_is_optimal(seed: int, tracks: int, detections: int, density:
     gain = np.where(rng.random((tracks, detections)) < density, rng.uniform(0.01, 1, (tracks, detections)), 0.0)
     rows, columns = np.nonzero(gain)
     weights = gain[rows, columns]
-    chosen = assign(Pairs(rows, columns, weights), weights)
-    assert len(set(rows[chosen])) == len(set(columns[chosen])) == len(chosen)
+    chosen, partners = assign(Pairs(rows, columns, weights), weights)
+    assert len(set(chosen)) == len(set(partners)) == len(chosen)
+    assert (gain[chosen, partners] > 0).all()
     wide = gain if tracks <= detections else gain.T
     best = max(
         sum(wide[i, j] for i, j in enumerate(order)) for order in permutations(range(wide.shape[1]), wide.shape[0])
     )
-    assert weights[chosen].sum() == pytest.approx(best)
+    assert gain[chosen, partners].sum() == pytest.approx(best)
 
 
-def test_doubt_is_only_where_there_is_a_serious_rival() -> None:
-    # Track 0 and detection 0 belong together, and so do 1 and 1: the weak cross pair is no rival to either.
-    clear = Pairs(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([0.9, 0.2, 0.8]))
-    assert doubtful(clear).tolist() == []
-    # Detection 1 has nothing but its weak pair with track 0: it could be taken for it.
-    alone = Pairs(np.array([0, 0]), np.array([0, 1]), np.array([0.9, 0.3]))
-    assert doubtful(alone).tolist() == [0, 1]
-    assert doubtful(Pairs(np.zeros(0, int), np.zeros(0, int), np.zeros(0))).tolist() == []
+def test_grown_boxes_keep_their_centre_and_gain_on_every_side() -> None:
+    boxes = np.array([[10.0, 20.0, 30.0, 60.0], [0.0, 0.0, 1.0, 2.0]]).T
+    np.testing.assert_allclose(grown(boxes, 0.5).T, [[0.0, 0.0, 40.0, 80.0], [-0.5, -1.0, 1.5, 3.0]])
+    np.testing.assert_array_equal(grown(boxes, 0.0), boxes)
 
 
 def random_mask(rng: np.random.Generator) -> Mask:
@@ -79,25 +76,6 @@ def drawn(mask: Mask, dx: int = 0, dy: int = 0) -> np.ndarray:
     height, width = mask.bits.shape
     picture[40 + mask.y + dy :, 40 + mask.x + dx :][:height, :width] = mask.bits
     return picture
-
-
-@settings(deadline=None)
-@given(SEEDS, st.integers(-15, 15), st.integers(-15, 15))
-def test_mask_overlap_equals_full_pictures(seed: int, dx: int, dy: int) -> None:
-    rng = np.random.default_rng(seed)
-    a, b = random_mask(rng), random_mask(rng)
-    both, either = drawn(a, dx, dy) & drawn(b), drawn(a, dx, dy) | drawn(b)
-    expected = both.sum() / either.sum() if either.any() else 0.0
-    assert mask_overlap(a, b, dx, dy) == pytest.approx(expected)
-
-
-def test_mask_overlap_of_large_masks_is_sampled_well() -> None:
-    v, u = np.mgrid[:400, :400]
-    disc = (u - 200) ** 2 + (v - 200) ** 2 < 200**2
-    a, b = Mask(0, 0, disc), Mask(60, 30, disc)
-    both = np.count_nonzero(disc[30:, 60:] & disc[:-30, :-60])
-    exact = both / (2 * np.count_nonzero(disc) - both)
-    assert mask_overlap(a, b, 0, 0) == pytest.approx(exact, abs=0.02)
 
 
 @settings(deadline=None)

@@ -55,7 +55,10 @@ def test_batch_equals_textbook(seed: int, n: int, steps: list[float]) -> None:
         batch.predict(dt, AGILITY)
         rows = np.flatnonzero(rng.random(n) < 0.7)
         seen = random_measurements(rng, len(rows))
-        batch.update(rows, seen, NOISE)
+        some = Filters(batch.position[:, rows], batch.velocity[:, rows], batch.covariance[:, rows])
+        some.update(seen, NOISE)
+        batch.position[:, rows], batch.velocity[:, rows] = some.position, some.velocity
+        batch.covariance[:, rows] = some.covariance
         for book in books:
             book.predict(dt)
         for row, z in zip(rows, seen.T, strict=True):
@@ -75,7 +78,7 @@ def test_one_long_step_equals_many_short_ones(dt: float, parts: int) -> None:
     once, often = started(z), started(z)
     for filters in (once, often):
         filters.predict(0.1, AGILITY)
-        filters.update(np.arange(3), z + 0.01, NOISE)
+        filters.update(z + 0.01, NOISE)
     once.predict(dt, AGILITY)
     for _ in range(parts):
         often.predict(dt / parts, AGILITY)
@@ -93,7 +96,7 @@ def test_steady_growth_is_learnt() -> None:
     filters = started(measurements(box(0.0)))
     for i in range(1, 31):
         filters.predict(0.1, AGILITY)
-        filters.update(np.array([0]), measurements(box(i / 10)), NOISE)
+        filters.update(measurements(box(i / 10)), NOISE)
     filters.predict(0.5, AGILITY)
     np.testing.assert_allclose(boxes_of(filters.position), box(3.5), atol=1.0)
 

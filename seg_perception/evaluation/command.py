@@ -6,22 +6,29 @@ Writes ``report.html``, ``evaluation.json`` and ``evaluation.npz`` into a folder
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from seg_perception.errors import ConfigError
+from seg_perception.evaluation import several
 from seg_perception.evaluation.evaluating import Request, Side, evaluate
 from seg_perception.evaluation.measuring import Rules
-from seg_perception.evaluation.report.page import write_report
 from seg_perception.evaluation.report.words import table
-
-REPORT_FILE = "report.html"
+from seg_perception.evaluation.several import REPORT_FILE, leave
+from seg_perception.offline import many
+from seg_perception.offline.collection import Source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of ``seg_perception evaluate``."""
     add = parser.add_argument
-    add("prediction", type=Path, help="a bag that run or record wrote, or a folder of PNG files")
-    add("truth", type=Path, nargs="?", help="a bag with /truth topics, or a folder; none: what can be said without")
+    add("prediction", type=Path, help="a bag that run or record wrote, a folder of PNG files, a folder of bags")
+    add(
+        "truth",
+        type=Path,
+        nargs="?",
+        help="a bag with /truth topics, or a folder, of bags too; none: what can be said without",
+    )
     add("-o", "--out", type=Path, default=Path("evaluation"), metavar="DIR", help="folder for the report (evaluation)")
     add("--against", type=Path, metavar="OTHER", help="another model's answers instead of a truth: how far they agree")
     add("--labels", metavar="SPACE", help="label space in which both are compared; the truth's")
@@ -40,19 +47,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--depth", metavar="TOPIC|DIR", help="depth for scores by distance; found in the truth's bag")
     add("--images", type=Path, metavar="BAG|DIR", help="the camera's pictures; looked for in and beside the truth")
     add("--latency", metavar="MS|JSON", help="latency in ms, or the file that listen wrote; found in the bag")
+    many.add_arguments(parser)
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Run ``seg_perception evaluate``; returns the exit status."""
+    predictions = several.bags(arguments.prediction)
+    if predictions:
+        return _command_several(predictions, arguments)
     evaluated = evaluate(request(arguments))
     out = folder(arguments.out)
-    evaluated.evaluation.save(out)
-    write_report(out / REPORT_FILE, evaluated)
+    leave(evaluated, out)
     print(table(evaluated.evaluation))
     for note in evaluated.evaluation.about["notes"]:
         print(f"note: {note}")
     print(f"{out / REPORT_FILE}: open it in a browser")
     return 0
+
+
+def _command_several(predictions: Sequence[Source], arguments: argparse.Namespace) -> int:
+    against = arguments.truth or arguments.against
+    pairs = several.paired(predictions, against) if against else [(source, None) for source in predictions]
+
+    def wanted(prediction: Path, other: Path | None) -> Request:
+        which = "truth" if arguments.truth else "against"
+        return request(argparse.Namespace(**{**vars(arguments), "prediction": prediction, which: other}))
+
+    out = folder(arguments.out)
+    todo = several.jobs(pairs, out, wanted)
+    outcomes = many.report(many.carry_out(todo, out, many.chosen(arguments)), len(todo), print)
+    print(table(several.together(outcomes, out)))
+    print(f"{out}: all bags in evaluation.json; a {REPORT_FILE} in the folder of each")
+    return 0 if all(outcome.whole for outcome in outcomes) else 1
 
 
 def request(arguments: argparse.Namespace) -> Request:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from seg_perception import __version__
-from seg_perception.errors import BagError, ConfigError, InputError
+from seg_perception.errors import BagError, ConfigError
 from seg_perception.evaluation.matching import matched, translation
 from seg_perception.evaluation.measuring import Rules, Sides, measure
 from seg_perception.evaluation.result import Evaluation
 from seg_perception.evaluation.sources import Depths, Facts, Key, Labelled, Pictures, Source
 from seg_perception.evaluation.sources.bags import BagDepth, BagPictures, BagSource
 from seg_perception.evaluation.sources.folders import FolderDepth, FolderPictures
-from seg_perception.evaluation.sources.opening import open_source
+from seg_perception.evaluation.sources.opening import is_bag, open_source
 from seg_perception.evaluation.timing import timing
 from seg_perception.labels import LabelSpace
 from seg_perception.types import UNLABELLED
@@ -76,16 +76,15 @@ def evaluate(request: Request) -> Evaluated:
     spaces, notes = _spaces(prediction, other, request)
     common = LabelSpace.load(request.labels) if request.labels else spaces[1]
     words = "prediction", "truth"
-    chosen = request.prediction, against or Side(request.prediction.path)
+    chosen = request.prediction, against or request.prediction
     to_common = [
         translation(space, common, whose=whose, overrides=side.map, void=[v for v in side.void if not v.isdigit()])
         for space, whose, side in zip(spaces, words, chosen, strict=True)
     ]
     matching = matched(prediction, other, request.max_offset)
     sides = Sides(prediction, other, (to_common[0], to_common[1]), matching)
-    pictures = _pictures(request, [side.path for side in (against, request.prediction) if side is not None])
-    cameras = [p for p in (request.images, *(s.path for s in chosen)) if p is not None and _is_bag(p)]
-    times = timing(prediction, cameras, request.latency)
+    pictures = find_pictures(prediction, other, request.images)
+    times = timing(prediction, pictures, request.latency)
     about = {
         "seg_perception": __version__,
         "prediction": {**_told(prediction), "labels": to_common[0].content(), "run": prediction.facts.run},
@@ -98,7 +97,7 @@ def evaluate(request: Request) -> Evaluated:
         sides,
         request.rules,
         against="truth" if request.truth else "another model" if request.other else "nothing",
-        depth=_depth(request, against),
+        depth=_depth(request, other) if against is not None else None,
         pictures=pictures,
         latency=times.latency,
         about=about,
@@ -141,34 +140,33 @@ def _spaces(prediction: Source, other: Source, request: Request) -> tuple[tuple[
     return (prediction.labels or fallback, other.labels or fallback), silent
 
 
-def _is_bag(path: Path) -> bool:
-    try:
-        BagPictures(path)
-    except (BagError, InputError):
-        return False
-    return True
-
-
-def _pictures(request: Request, places: Sequence[Path]) -> Pictures | None:
-    """The camera's pictures: where the user says, or in the truth's or the prediction's bag, or beside its folder."""
-    if request.images is not None:
-        return BagPictures(request.images) if _is_bag(request.images) else FolderPictures(request.images)
-    for path in places:
-        if _is_bag(path):
-            return BagPictures(path)
-        if path.is_dir() or path.suffix == ".json":
-            beside = FolderPictures.beside(path)
-            if beside is not None:
-                return beside
+def find_pictures(prediction: Source, other: Source, images: Path | None = None) -> Pictures | None:
+    """The camera's pictures of the frames of ``other``: in the bag or folder ``images``, or else in the bag of either
+    source, or beside its folder. Raises :class:`BagError` where ``images`` has none of them.
+    """
+    near = prediction.topic if isinstance(prediction, BagSource) else ""
+    if images is not None:
+        if not is_bag(images):
+            return FolderPictures(images)
+        found = BagPictures.find(images, other.keys, near)
+        if found is None:
+            raise BagError(f"--images {images}: has no pictures with the stamps of {other.path}")
+        return found
+    for path in (other.path, prediction.path):
+        pictures = BagPictures.find(path, other.keys, near) if is_bag(path) else FolderPictures.beside(path)
+        if pictures is not None:
+            return pictures
     return None
 
 
-def _depth(request: Request, against: Side | None) -> Depths | None:
+def _depth(request: Request, other: Source) -> Depths | None:
     if request.depth is not None and Path(request.depth).is_dir():
         return FolderDepth(Path(request.depth))
-    if against is None or against.path.suffix == ".json" or not _is_bag(against.path):
+    if not is_bag(other.path):
+        if request.depth is not None:
+            raise ConfigError(f"--depth {request.depth}: is no folder, and {other.path} is no bag with such a topic")
         return None
-    return BagDepth(against.path, request.depth) if request.depth else BagDepth.find(against.path)
+    return BagDepth(other.path, request.depth) if request.depth else BagDepth.find(other.path)
 
 
 def _told(source: Source) -> dict[str, object]:

@@ -382,6 +382,8 @@ class _Judge:
                     f"the {whose} ({source.facts.kind}) tells no instances apart: nothing is said of things as "
                     "segments (PQ of things, AP, ids)"
                 )
+        if sides.instances and not self.scored:
+            notes.append("the prediction states no scores of its instances: there is no average precision")
         if self.with_depth and self.with_depth < len(self.rows):
             notes.append(
                 f"depth is known for {self.with_depth} of {count(len(self.rows), 'frame')}; the others count nowhere "

@@ -172,16 +172,6 @@ def _found(evaluation: Evaluation, chosen: BoolArray) -> dict[str, Any]:
     return {"true": int(true.sum())} | {name: _plain(value) for name, value in values.items()}
 
 
-def most_confused(evaluation: Evaluation, most: int = 12) -> list[tuple[str, str, float]]:
-    """What is most often taken for what: true class, predicted class, part of the true class's pixels."""
-    judged = confusion_matrix(evaluation).judged
-    names = [*(c.name for c in evaluation.labels.classes), "unlabelled"]
-    part = judged / np.maximum(judged.sum(1, keepdims=True), 1)
-    np.fill_diagonal(part, 0.0)
-    rows, columns = np.unravel_index(np.argsort(-part, axis=None, kind="stable")[:most], part.shape)
-    return [(names[r], names[c], float(part[r, c])) for r, c in zip(rows, columns, strict=True) if part[r, c] > 0]
-
-
 def confusion_matrix(evaluation: Evaluation) -> Confusion:
     """Of all frames."""
     rows = evaluation.overlaps

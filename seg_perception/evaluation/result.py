@@ -238,7 +238,7 @@ class Evaluation:
             "distances": [[low, high if np.isfinite(high) else None] for low, high in DISTANCES],
             "summary": summary(self),
         }
-        (folder / JSON_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        (folder / JSON_FILE).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         tables = {"frames": self.frames, "overlaps": self.overlaps, "segments": self.segments}
         flat = _flat(tables | {"detections": self.detections})
         np.savez_compressed(folder / ARRAY_FILE, **flat)  # type: ignore[arg-type]

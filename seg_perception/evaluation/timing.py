@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from seg_perception.errors import InputError
-from seg_perception.evaluation.sources import Key, Source, count
-from seg_perception.evaluation.sources.bags import BagSource, diagnostics, receive_times, times
+from seg_perception.evaluation.sources import Key, Pictures, Source, count
+from seg_perception.evaluation.sources.bags import BagPictures, BagSource, diagnostics, times
 
 LONGEST = 10.0
 """Seconds: what lies further apart than this are two clocks, not a latency."""
@@ -29,8 +29,8 @@ class Timing:
     notes: tuple[str, ...]
 
 
-def timing(prediction: Source, cameras: Sequence[Path], given: float | Path | None = None) -> Timing:
-    """What can be known of ``prediction``'s times. ``cameras`` are bags that may hold the pictures it was made of;
+def timing(prediction: Source, pictures: Pictures | None, given: float | Path | None = None) -> Timing:
+    """What can be known of ``prediction``'s times. ``pictures`` are those it was made of, where a bag has them;
     ``given`` is a latency in seconds, or a JSON file of ``seg_perception listen``. Of what bag and files tell, the
     most direct counts:
 
@@ -45,7 +45,10 @@ def timing(prediction: Source, cameras: Sequence[Path], given: float | Path | No
     content: dict[str, Any] = {"rate": _rate(stamps)}
     notes: list[str] = []
     if isinstance(prediction, BagSource):
-        content |= _drops(prediction, cameras)
+        if isinstance(pictures, BagPictures):
+            stamps_of_pictures = pictures.received().keys()
+            dropped = len(stamps_of_pictures - set(prediction.keys))
+            content |= {"pictures": len(stamps_of_pictures), "dropped": dropped}
         told = diagnostics(prediction.path)
         if told:
             content["diagnostics"] = told
@@ -77,16 +80,6 @@ def _rate(stamps: np.ndarray[Any, Any]) -> dict[str, Any]:
     }
 
 
-def _drops(prediction: BagSource, cameras: Sequence[Path]) -> dict[str, Any]:
-    """Pictures of the camera that have no answer, by the first bag that shares stamps with the prediction."""
-    answered = set(prediction.keys)
-    for path in cameras:
-        pictures = set(receive_times(path))
-        if pictures & answered:
-            return {"pictures": len(pictures), "dropped": len(pictures - answered)}
-    return {}
-
-
 def _latency(prediction: Source, given: float | Path | None) -> tuple[dict[Key, float], str]:
     if isinstance(given, Path):
         return _heard(given), given.name
@@ -101,8 +94,10 @@ def _latency(prediction: Source, given: float | Path | None) -> tuple[dict[Key, 
         except (OSError, ValueError, KeyError, TypeError):
             return {}, ""
         return dict.fromkeys(prediction.keys, p50), f"the median of {report.name}"
-    answers, pictures = times(prediction.path).topics[prediction.topic], receive_times(prediction.path)
-    by_receipt: dict[Key, float] = {s: (t - pictures[s]) / 1e9 for s, t in answers.items() if s in pictures}
+    answers = times(prediction.path).topics[prediction.topic]
+    own = BagPictures.find(prediction.path, prediction.keys, prediction.topic)
+    asked = own.received() if own is not None else {}
+    by_receipt: dict[Key, float] = {s: (t - asked[s]) / 1e9 for s, t in answers.items() if s in asked}
     if len(by_receipt) == len(answers) and _plausible(by_receipt):
         return by_receipt, "receive times of pictures and answers"
     by_stamp: dict[Key, float] = {s: (t - s) / 1e9 for s, t in answers.items()}

@@ -5,7 +5,7 @@ What is left is a bag of panoptic maps, as ``seg_perception run`` writes them, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_perception.cascade import Network
 from seg_perception.config import PipelineConfig
 from seg_perception.conformance import pixels, stamp_of
 from seg_perception.errors import BagError
@@ -25,7 +26,7 @@ from seg_perception.offline.run import run_bag
 from seg_perception.offline.runs import loaded
 from seg_perception.pipeline import Looks
 from seg_perception.timing import StageTimes
-from seg_perception.types import Instances, Int64Array, SemanticMap, UInt8Array
+from seg_perception.types import Float32Array, Instances, Int64Array, SemanticMap, UInt8Array
 
 PANOPTIC = "panoptic/image_raw"
 CAMERA = "mined"
@@ -63,11 +64,11 @@ class Observed:
 
 
 class Listening:
-    """Networks whose every answer is scored as it is given; ``rows`` has the scores look by look."""
+    """Networks whose every answer is scored as it is given; ``rows`` has the scores frame by frame."""
 
     def __init__(self, networks: Looks, labels: LabelSpace) -> None:
         self._networks, self._things = networks, labels.things
-        self._before: tuple[UInt8Array, UInt8Array] | None = None
+        self._last: tuple[UInt8Array, UInt8Array] | None = None
         self.rows: list[dict[str, float]] = []
 
     @property
@@ -75,28 +76,49 @@ class Listening:
         """See :class:`~seg_perception.pipeline.Looks`."""
         return self._networks.loaded
 
-    def look(
-        self, image: UInt8Array, due: Callable[[], bool], times: StageTimes
-    ) -> tuple[SemanticMap, Instances | None]:
-        """See :class:`~seg_perception.pipeline.Looks`."""
-        semantic, instances = self._networks.look(image, due, times)
-        with times.stage("score"):
-            self.rows.append(self._scored(image, semantic, instances))
-        return semantic, instances
+    @property
+    def instance(self) -> Network | None:
+        """See :class:`~seg_perception.pipeline.Looks`; it looks at every frame after :meth:`look` did."""
+        return None if self._networks.instance is None else self._look_for_things
 
-    def _scored(self, image: UInt8Array, semantic: SemanticMap, found: Instances | None) -> dict[str, float]:
-        grey, last = scores.smoothed(image), self._before
+    def look(self, image: UInt8Array, times: StageTimes) -> tuple[SemanticMap, Instances | None]:
+        """See :class:`~seg_perception.pipeline.Looks`."""
+        semantic, things = self._networks.look(image, times)
+        with times.stage("score"):
+            self._add(image, semantic)
+            if things is not None:
+                self._add_things(things)
+        return semantic, things
+
+    def _look_for_things(self, image: UInt8Array, times: StageTimes, regions: Float32Array | None = None) -> Instances:
+        assert self._networks.instance is not None
+        things = self._networks.instance(image, times, regions)
+        with times.stage("score"):
+            self._add_things(things)
+        return things
+
+    def _add(self, image: UInt8Array, semantic: SemanticMap) -> None:
+        grey, last = scores.smoothed(image), self._last
         # The next stage may write into the map.
-        self._before = semantic.labels.copy(), grey
+        labels = semantic.labels.copy()
+        self._last = labels, grey
         comparable = last is not None and last[1].shape == grey.shape
-        return {
-            "hashes": scores.appearance(image),
-            "disagreement": 0.0 if found is None else scores.disagreement(semantic.labels, found, self._things),
-            "doubt": scores.doubt(semantic.confidence),
-            "flicker": scores.flicker(semantic.labels, last[0], grey, last[1]) if last and comparable else 0.0,
-            "small": 0.0 if found is None else float(scores.small(found)),
-            "occluded": 0.0 if found is None else float(scores.occluded(found)),
-        }
+        self.rows.append(
+            {
+                "hashes": scores.appearance(image),
+                "doubt": scores.doubt(semantic.confidence),
+                "flicker": scores.flicker(labels, last[0], grey, last[1]) if last and comparable else 0.0,
+                **dict.fromkeys(("disagreement", "small", "occluded"), 0.0),
+            }
+        )
+
+    def _add_things(self, things: Instances) -> None:
+        if self._last is not None:
+            self.rows[-1] |= {
+                "disagreement": scores.disagreement(self._last[0], things, self._things),
+                "small": float(scores.small(things)),
+                "occluded": float(scores.occluded(things)),
+            }
 
 
 def observe(bag: Path, maps: Path, table: Path, config: PipelineConfig, topic: str | None) -> dict[str, Any]:

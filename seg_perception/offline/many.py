@@ -75,7 +75,8 @@ class Workers:
 
     def configured(self, config: PipelineConfig) -> PipelineConfig:
         """``config`` for one worker: threads decide the last bits of a result, so they belong to it."""
-        return replace(config, models=replace(config.models, threads=self.each)) if self.each else config
+        models = replace(config.models, threads=self.each, instance_threads=0)
+        return replace(config, models=models) if self.each else config
 
 
 def carry_out(jobs: Sequence[Job], folder: Path, workers: Workers) -> Iterator[Outcome]:

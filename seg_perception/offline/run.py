@@ -329,6 +329,8 @@ def _command_many(sources: Sequence[Source], arguments: argparse.Namespace) -> i
         topic=arguments.topic,
         camera=arguments.camera,
         outputs=arguments.topics,
+        depth=arguments.depth,
+        points=arguments.points,
     )
     outcomes = many.report(many.carry_out(todo, arguments.output, workers), len(todo), print)
     return 0 if all(outcome.whole for outcome in outcomes) else 1

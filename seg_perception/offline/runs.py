@@ -26,12 +26,14 @@ def jobs(
     topic: str | None = None,
     camera: str | None = None,
     outputs: Sequence[str] = (),
+    depth: str | None = None,
+    points: str | None = None,
 ) -> list[Job]:
     """One job for each bag, which leaves ``out/NAME.mcap`` and ``NAME.json``; options as for
     :func:`~seg_perception.offline.run.run_bag`. Raises :class:`ConfigError` for a configuration that no bag could be
     run with.
     """
-    options = {"topic": topic, "camera": camera, "outputs": list(outputs)}
+    options = {"topic": topic, "camera": camera, "outputs": list(outputs), "depth": depth, "points": points}
     decides = {**what_decides(config), **options}
     return [
         Job(

@@ -27,6 +27,9 @@ Float64Array = NDArray[np.float64]
 LEAST_VOTE = 1e-6
 """What a detection with score 0 votes, so that every track has a class."""
 
+VOTE_MEMORY = np.float32(0.95)
+"""What a class vote still weighs one look later."""
+
 MAX_GROWTH = np.log(2.0)
 """An unseen track's size at most doubles or halves: beyond that the prediction is a guess."""
 
@@ -43,13 +46,15 @@ class Detections:
     masks: list[Mask]
 
     @classmethod
-    def of(cls, instances: Instances, size: tuple[int, int], low_score: float) -> Detections:
-        """Those of ``instances`` that are finite, labelled, scored ``low_score`` or better, and inside the image."""
+    def of(cls, instances: Instances, limits: Float64Array, low_score: float) -> Detections:
+        """Those of ``instances`` that are finite, labelled, scored ``low_score`` or better, and inside the image, whose
+        width, height, width, height are ``limits`` ``(4, 1)``.
+        """
         boxes = instances.boxes.T.astype(np.float64)
         np.maximum(boxes, 0.0, out=boxes)
-        np.minimum(boxes, np.array([*size, *size], np.float64)[:, None], out=boxes)
+        np.minimum(boxes, limits, out=boxes)
         scores, labels = instances.scores, instances.labels
-        usable = (boxes[2:] > boxes[:2]).all(axis=0) & (scores >= low_score) & (labels != UNLABELLED)
+        usable = (boxes[2] > boxes[0]) & (boxes[3] > boxes[1]) & (scores >= low_score) & (labels != UNLABELLED)
         rows = np.lexsort((*boxes, labels, -scores))
         rows = rows.compress(usable.take(rows))
         return cls(boxes, scores, labels, list(instances.masks)).take(rows)
@@ -97,10 +102,10 @@ class State:
         return cls(np.zeros((21, 0)), np.zeros((4, 0), np.int64), np.zeros((0, 1), np.float32), [])
 
     @classmethod
-    def born(cls, found: Detections, stamp: int, time: float, noise: float) -> State:
+    def born(cls, found: Detections, stamp: int, time: float, noise: float, classes: int) -> State:
         """A track for each of ``found``, unconfirmed."""
         n = len(found.masks)
-        votes = np.zeros((n, int(found.labels.max(initial=0)) + 1), np.float32)
+        votes = np.zeros((n, classes), np.float32)
         votes[np.arange(n), found.labels] = np.maximum(found.scores, LEAST_VOTE)
         state = cls(np.empty((21, n)), np.zeros((4, n), np.int64), votes, list(found.masks))
         state.filters.start(measurements(found.boxes), noise)
@@ -131,27 +136,39 @@ class State:
 
     def joined(self, other: State) -> State:
         """These tracks, then the ``other`` ones."""
-        wide = max(self.votes.shape[1], other.votes.shape[1])
         return State(
             np.concatenate((self.numbers, other.numbers), axis=1),
             np.concatenate((self.integers, other.integers), axis=1),
-            np.concatenate((self._votes_of(wide), other._votes_of(wide))),
+            np.concatenate((self.votes, other.votes)),
             self.masks + other.masks,
         )
 
-    def vote(self, rows: IndexArray, found: Detections, memory: float) -> None:
-        """Old votes of the tracks ``rows`` fade to ``memory`` of what they were; each detection adds its own."""
-        self.votes = self._votes_of(int(found.labels.max(initial=0)) + 1)
-        votes = self.votes.take(rows, axis=0) * np.float32(memory)
-        votes[np.arange(len(rows)), found.labels] += np.maximum(found.scores, LEAST_VOTE)
-        self.votes[rows] = votes
+    def put(self, rows: IndexArray, tracks: State) -> None:
+        """Let the tracks ``rows`` be those of ``tracks``."""
+        self.numbers[:, rows] = tracks.numbers
+        self.integers[:, rows] = tracks.integers
+        self.votes[rows] = tracks.votes
+        for row, mask in zip(rows.tolist(), tracks.masks, strict=True):
+            self.masks[row] = mask
+
+    def continued(self, found: Detections, stamp: int, time: float, noise: float) -> None:
+        """Correct every track by what it was ``found`` as, row by row."""
+        self.filters.update(measurements(found.boxes), noise)
+        self.origin[:], self.box[:] = self.filters.position, found.boxes
+        self.time[:], self.scores[:] = time, found.scores
+        self.hits += 1
+        self.seen[:], self.hidden[:] = stamp, 0
+        self.votes *= VOTE_MEMORY
+        self.votes[np.arange(len(found.labels)), found.labels] += np.maximum(found.scores, LEAST_VOTE)
+        self.masks = found.masks
 
     def votes_for(self, rows: IndexArray, labels: UInt8Array) -> Float32Array:
         """What each of the tracks ``rows`` (maybe some twice) has for its label, as part of what its majority has."""
-        votes = self._votes_of(int(labels.max(initial=0)) + 1)
-        share: Float32Array = votes[rows, labels] / votes.max(axis=1)[rows]
+        share: Float32Array = self.votes[rows, labels] / self.votes.max(axis=1).take(rows)
         return share
 
-    def _votes_of(self, classes: int) -> Float32Array:
+    def widen(self, classes: int) -> None:
+        """Make room for the votes of so many classes."""
         missing = classes - self.votes.shape[1]
-        return self.votes if missing <= 0 else np.pad(self.votes, ((0, 0), (0, missing)))
+        if missing > 0:
+            self.votes = np.pad(self.votes, ((0, 0), (0, missing)))

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from seg_perception.errors import ConfigError
 from seg_perception.schema import option
-from seg_perception.tracking.association import Pairs, assign, doubtful, mask_overlap, overlapping, solver
+from seg_perception.tracking.association import Pairs, assign, grown, overlapping, solver
 from seg_perception.tracking.carry import NOTHING, moved, rectangles
 from seg_perception.tracking.ids import IdCounter
-from seg_perception.tracking.kalman import boxes_of, growth, measurements
+from seg_perception.tracking.kalman import boxes_of, growth
 from seg_perception.tracking.state import Detections, State
 from seg_perception.tracking.timeline import Moment, Timeline
 from seg_perception.types import BoolArray, Float32Array, Look, Tracks
@@ -31,15 +31,12 @@ MAX_TRACKS = 1000
 whatever the stamps do.
 """
 
-VOTE_MEMORY = 0.95
-"""What a class vote still weighs one look later."""
-
 LOOKED_AT = 0.8
 """The part of a track's box that must lie in one region for the track to have been looked for there."""
 
-WORTH = np.array([[1.0, 1e-3], [1.0, 0.0], [1e-6, 0.0]])
-"""What a pair counts in the assignment: visible, hidden and unconfirmed tracks (rows) with high- and low-scored
-detections. Factors far apart make one assignment of ByteTrack's three in turn.
+WORTH = np.array([[1.0, 0.3], [1.0, 1e-3], [1e-6, 0.0]])
+"""What an overlap counts: of visible, hidden and unconfirmed tracks (rows) with high- and low-scored detections.
+Factors far apart make one assignment of ByteTrack's stages: who comes later takes what is left.
 """
 
 
@@ -47,21 +44,24 @@ detections. Factors far apart make one assignment of ByteTrack's three in turn.
 class TrackerConfig:
     """When a detection continues a track, when a track gets its id, and when it ends."""
 
-    high_score: float = option(0.4, "detections from this score on are matched first and start tracks", ge=0.0, le=1.0)
+    high_score: float = option(0.3, "detections from this score on are matched first and start tracks", ge=0.0, le=1.0)
     low_score: float = option(0.1, "detections below this score are ignored", ge=0.0, le=1.0)
     overlap: float = option(
-        0.3, "least overlap (IoU) of a track's predicted box with a high-scored detection", ge=0.01, le=1.0
+        0.15, "least overlap (IoU) of a track's predicted box with a high-scored detection", ge=0.01, le=1.0
     )
-    overlap_low: float = option(0.4, "the same for a low-scored detection", ge=0.01, le=1.0)
+    overlap_low: float = option(0.3, "the same for a low-scored detection", ge=0.01, le=1.0)
+    reach: float = option(
+        1.0, "how far around a box, in box sizes, tracks and detections without a partner look for one", ge=0.0, le=10.0
+    )
     class_confusion: float = option(
-        0.5, "what an overlap counts when the class is one that the track never had", ge=0.0, le=1.0
+        0.3, "what an overlap counts when the class is one that the track never had", ge=0.0, le=1.0
     )
     min_hits: int = option(2, "looks in a row that must find a track before it gets an id", ge=1, le=100)
-    max_lost: float = option(1.5, "seconds after which a track that was not seen ends", ge=0.05, le=60.0)
+    max_lost: float = option(3.0, "seconds after which a track that was not seen ends", ge=0.05, le=60.0)
     score_half_life: float = option(1.0, "seconds in which the score of a track that is not seen halves", ge=0.01)
-    noise: float = option(0.05, "standard deviation of a detected box's coordinates, in box sizes", ge=0.001, le=1.0)
+    noise: float = option(0.08, "standard deviation of a detected box's coordinates, in box sizes", ge=0.001, le=1.0)
     agility: float = option(
-        2.0, "how much a velocity may change within a second, in box sizes per second", ge=0.001, le=100.0
+        1.0, "how much a velocity may change within a second, in box sizes per second", ge=0.001, le=100.0
     )
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class Tracker:
     def __init__(self) -> None:
         solver()  # Imports scipy now, so that no frame waits for it.
         self._ids = IdCounter()
-        self._size = (0, 0)
+        self._size, self._limits = (0, 0), np.zeros((4, 1))
         self.reset()
 
     def reset(self) -> None:
@@ -107,7 +107,7 @@ class Tracker:
         """
         if size != self._size:
             self.reset()
-            self._size = size
+            self._size, self._limits = size, np.array([*size, *size], np.float64)[:, None]
         timeline = self._timeline
         timeline.advance(stamp, motion)
         self._forget(config.max_lost)
@@ -135,41 +135,24 @@ class Tracker:
         self._timeline.rebase(moment)
 
     def _look(self, look: Look, time: float, config: TrackerConfig) -> None:
-        found = Detections.of(look.instances, self._size, config.low_score)
-        boxes = boxes_of(self._state.bounded(self._state.filters.position.copy()))
+        state, found = self._state, Detections.of(look.instances, self._limits, config.low_score)
+        state.widen(int(found.labels.max(initial=0)) + 1)
+        boxes = boxes_of(state.bounded(state.filters.position.copy()))
         rows, picks = self._associate(boxes, found, config)
-        self._hide(rows, boxes, look.regions)
-        self._continue(rows, found.take(picks), look.stamp, time, config.noise)
+        missed = _looked_for(boxes, look.regions, self._limits)
+        missed[rows] = False
+        state.hidden[missed] = 1
+        seen = state.take(rows)
+        seen.continued(found.take(picks), look.stamp, time, config.noise)
+        state.put(rows, seen)
         fresh = found.scores >= config.high_score
         fresh[picks] = False
         if fresh.any():
-            born = State.born(found.take(np.flatnonzero(fresh)), look.stamp, time, config.noise)
-            self._state = self._state.joined(born)
+            classes = state.votes.shape[1]
+            born = State.born(found.take(fresh.nonzero()[0]), look.stamp, time, config.noise, classes)
+            self._state = state.joined(born)
         self._end()
         self._confirm(config.min_hits)
-
-    def _hide(self, rows: IndexArray, boxes: Float64Array, regions: Float32Array) -> None:
-        """Hide the tracks that were looked for and not found: all with ``boxes`` in ``regions`` but ``rows``."""
-        missed = _looked_for(boxes, regions, self._size)
-        missed[rows] = False
-        hidden = self._state.hidden
-        hidden[missed] = True
-        hidden[rows] = False
-
-    def _continue(self, rows: IndexArray, found: Detections, stamp: int, time: float, noise: float) -> None:
-        """Correct the tracks ``rows`` by what they were ``found`` as, row by row."""
-        state = self._state
-        filters = state.filters
-        filters.update(rows, measurements(found.boxes), noise)
-        state.origin[:, rows] = filters.position[:, rows]
-        state.box[:, rows] = found.boxes
-        state.time[rows] = time
-        state.scores[rows] = found.scores
-        state.hits[rows] += 1
-        state.seen[rows] = stamp
-        state.vote(rows, found, VOTE_MEMORY)
-        for row, mask in zip(rows.tolist(), found.masks, strict=True):
-            state.masks[row] = mask
 
     def _end(self) -> None:
         state = self._state
@@ -190,56 +173,57 @@ class Tracker:
                 state.ids[row] = self._ids.next(live)
                 live.add(int(state.ids[row]))
 
-    def _associate(
-        self, boxes: Float64Array, found: Detections, config: TrackerConfig
-    ) -> tuple[IndexArray, IndexArray]:
+    def _associate(self, boxes: Float64Array, found: Detections, config: TrackerConfig) -> tuple[IndexArray, IndexArray]:
         """Rows of tracks, and for each the row of its detection."""
         state = self._state
-        pairs = self._similar(overlapping(boxes, found.boxes, min(config.overlap, config.overlap_low)), found, config)
-        kind = np.where(state.ids > 0, state.hidden, 2)
-        low = (found.scores < config.high_score).astype(np.intp)
-        gate = np.array([config.overlap, config.overlap_low])
-        low_pairs = low[pairs.detections]
-        weights = (pairs.overlap - gate[low_pairs]) * WORTH[kind[pairs.tracks], low_pairs]
-        kept = weights > 0.0
-        pairs = pairs.where(kept)
-        chosen = assign(pairs, weights[kept])
-        return pairs.tracks[chosen], pairs.detections[chosen]
+        high = found.scores >= config.high_score
+        kind, low = np.where(state.ids > 0, state.hidden, 2), (~high).astype(np.intp)
+        pairs = overlapping(boxes, found.boxes, min(config.overlap, config.overlap_low))
+        rows, picks = assign(pairs, self._weights(pairs, found, kind, low, config))
+        # Who is left, and scored high, looks further around.
+        free, unclaimed = np.ones(len(state), np.bool_), high
+        free[rows] = unclaimed[picks] = False
+        tracks, detections = free.nonzero()[0], unclaimed.nonzero()[0]
+        if not len(tracks) or not len(detections):
+            return rows, picks
+        near, wanted = boxes.take(tracks, axis=1), found.boxes.take(detections, axis=1)
+        pairs = overlapping(grown(near, config.reach), grown(wanted, config.reach), config.overlap)
+        pairs = Pairs(tracks.take(pairs.tracks), detections.take(pairs.detections), pairs.overlap)
+        more_rows, more_picks = assign(pairs, self._weights(pairs, found, kind, low, config))
+        return np.concatenate((rows, more_rows)), np.concatenate((picks, more_picks))
 
-    def _similar(self, pairs: Pairs, found: Detections, config: TrackerConfig) -> Pairs:
-        """Box overlap, joined by mask overlap where there are rivals, weighed by how often the track had that
-        class.
+    def _weights(
+        self, pairs: Pairs, found: Detections, kind: IndexArray, low: IndexArray, config: TrackerConfig
+    ) -> Float64Array:
+        """What each of ``pairs`` is worth, 0 for those that cannot be: its overlap, weighed by how often the track had
+        that class, and by who comes first: ``kind`` and ``low`` are rows and columns of :data:`WORTH`.
         """
         if not len(pairs):
-            return pairs
-        state = self._state
-        shift = np.rint(state.filters.position[:2] - state.origin[:2]).astype(np.intp)
-        for i in doubtful(pairs).tolist():
-            track = pairs.tracks[i]
-            a, b = state.masks[track], found.masks[pairs.detections[i]]
-            if a.bits.size and b.bits.size:
-                pairs.overlap[i] = (pairs.overlap[i] + mask_overlap(a, b, *shift[:, track].tolist())) / 2.0
-        votes = state.votes_for(pairs.tracks, found.labels[pairs.detections])
-        agreement = config.class_confusion + (1.0 - config.class_confusion) * votes
-        return Pairs(pairs.tracks, pairs.detections, pairs.overlap * agreement)
+            return pairs.overlap
+        votes = self._state.votes_for(pairs.tracks, found.labels.take(pairs.detections))
+        likeness = pairs.overlap * (config.class_confusion + (1.0 - config.class_confusion) * votes)
+        low = low.take(pairs.detections)
+        least = np.array((config.overlap, config.overlap_low)).take(low)
+        return likeness * (likeness >= least) * WORTH[kind.take(pairs.tracks), low]
 
     def _tracks(self, config: TrackerConfig) -> Tracks:
-        state, now, size = self._state, self._timeline.now, self._size
+        state, now = self._state, self._timeline.now
         position = self._now()
         origin = state.origin
         scale = np.exp(position[2:] - origin[2:])
-        boxes = np.concatenate([(state.box[k : k + 2] - origin[:2]) * scale + position[:2] for k in (0, 2)])
+        corners = (state.box.reshape(2, 2, -1) - origin[:2]) * scale + position[:2]
+        boxes = corners.reshape(4, -1)
         np.maximum(boxes, 0.0, out=boxes)
-        np.minimum(boxes, np.array([*size, *size], np.float64)[:, None], out=boxes)
-        visible = (boxes[2:] > boxes[:2]).all(axis=0) & (state.hidden == 0)
+        np.minimum(boxes, self._limits, out=boxes)
+        visible = (boxes[2] > boxes[0]) & (boxes[3] > boxes[1]) & (state.hidden == 0)
         age = now.time - state.time
         masks = [mask if shown else NOTHING for mask, shown in zip(state.masks, visible.tolist(), strict=True)]
-        rows = np.flatnonzero(visible & (age > 0.0))
+        rows = (visible & (age > 0.0)).nonzero()[0]
         if len(rows):
             carried = [masks[row] for row in rows.tolist()]
             places = (rectangles(carried) - origin[:2, rows].T[:, None]) * scale[:, rows].T[:, None]
             places += position[:2, rows].T[:, None]
-            for row, mask in zip(rows.tolist(), moved(carried, places, size), strict=True):
+            for row, mask in zip(rows.tolist(), moved(carried, places, self._size), strict=True):
                 masks[row] = mask
         return Tracks(
             track_ids=state.ids.astype(np.int32),
@@ -262,17 +246,17 @@ class Tracker:
         return self._state.bounded(position)
 
 
-def _looked_for(boxes: Float64Array, regions: Float32Array, size: tuple[int, int]) -> BoolArray:
+def _looked_for(boxes: Float64Array, regions: Float32Array, limits: Float64Array) -> BoolArray:
     """``(N,)`` whether one of ``regions`` ``(R, 4)`` has most of what the image shows of each box ``(4, N)``; a region
     that is the whole image has all.
     """
-    limit = np.array(size, np.float64)
-    if any((region[:2] <= 0.0).all() and (region[2:] >= limit).all() for region in regions):
+    width, height = limits[:2, 0].tolist()
+    if any(x0 <= 0.0 and y0 <= 0.0 and x1 >= width and y1 >= height for x0, y0, x1, y1 in regions.tolist()):
         return np.ones(boxes.shape[1], np.bool_)
-    low, high = np.maximum(boxes[:2], 0.0), np.minimum(boxes[2:], limit[:, None])
-    area = np.prod(high - low, axis=0)
+    low, high = np.maximum(boxes[:2], 0.0), np.minimum(boxes[2:], limits[:2])
+    area = (high - low).prod(axis=0)
     looked = np.zeros(boxes.shape[1], np.bool_)
-    for region in regions.astype(np.float64):
-        common = np.maximum(np.minimum(high, region[2:, None]) - np.maximum(low, region[:2, None]), 0.0)
-        looked |= common.prod(axis=0) >= LOOKED_AT * area
+    for x0, y0, x1, y1 in regions.tolist():
+        common = np.minimum(high, [[x1], [y1]]) - np.maximum(low, [[x0], [y0]])
+        looked |= np.maximum(common, 0.0).prod(axis=0) >= LOOKED_AT * area
     return looked & (high > low).all(axis=0)

@@ -57,10 +57,10 @@ def load(folder: Path, name: str) -> Run:
     """The run whose evaluation is in ``folder``, or whose evaluations, bag by bag, are below it. Raises
     :class:`InputError`.
     """
-    if folder.is_file() or (folder / JSON_FILE).is_file():
+    found = sorted(file.parent for file in folder.rglob(JSON_FILE) if file.parent != folder)
+    if not found and (folder.is_file() or (folder / JSON_FILE).is_file()):
         one = Evaluation.load(folder)
         return Run(name, (one,), one)
-    found = sorted(file.parent for file in folder.rglob(JSON_FILE))
     if not found:
         raise InputError(f"{folder}: holds no {JSON_FILE}; expected a folder that `seg_perception evaluate` wrote")
     parts = tuple(Evaluation.load(place) for place in found)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
+from importlib.resources import files
 
 import numpy as np
 
 from seg_perception.errors import SegPerceptionError
+from seg_perception.evaluation import report
 from seg_perception.evaluation.comparing.changes import Change, Comparison, FrameChange, Gate
 from seg_perception.evaluation.comparing.reopened import key, reopened
 from seg_perception.evaluation.comparing.words import CLASS_COLUMNS, by_class, interval, shown
 from seg_perception.evaluation.report.pictures import Look, data_uri, drawn, looks
 from seg_perception.evaluation.report.words import HEADLINES, NAMES
 from seg_perception.evaluation.result import Evaluation
+from seg_perception.evaluation.sources import Key
 
-STYLE = Path(__file__).parents[1] / "report" / "style.css"
+Shot = Look | str
+"""A frame to draw, or why it cannot be drawn."""
 
 MORE_STYLE = """
 .better { color: var(--good); font-weight: 600; } .worse { color: var(--bad); font-weight: 600; }
@@ -37,11 +40,11 @@ class Run:
     parts: tuple[Evaluation, ...]
     whole: Evaluation
 
-    def place(self, frame: int) -> tuple[Evaluation, int]:
-        """The part that a frame of the whole is in, and its position there."""
+    def place(self, frame: int) -> tuple[int, int]:
+        """Which of the parts a frame of the whole is in, and its position there."""
         ends = np.cumsum([len(part.frames) for part in self.parts])
         part = int(np.searchsorted(ends, frame, side="right"))
-        return self.parts[part], frame - int(ends[part] - len(self.parts[part].frames))
+        return part, frame - int(ends[part] - len(self.parts[part].frames))
 
 
 def page(runs: Sequence[Run], comparisons: Sequence[Comparison], gates: Sequence[Gate]) -> str:
@@ -52,7 +55,7 @@ def page(runs: Sequence[Run], comparisons: Sequence[Comparison], gates: Sequence
         for run, comparison in zip(runs[1:], comparisons, strict=True)
         for part in _comparison(runs[0], run, comparison, gates)
     )
-    style = STYLE.read_text(encoding="utf-8") + MORE_STYLE
+    style = files(report).joinpath("style.css").read_text(encoding="utf-8") + MORE_STYLE
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
         f'<meta name="viewport" content="width=device-width"><style>{style}</style></head>\n'
@@ -71,10 +74,13 @@ def _comparison(first: Run, second: Run, comparison: Comparison, gates: Sequence
     yield f"<ul class=notes>{lines}</ul>" if lines else ""
     yield _headlines(comparison)
     yield _classes(comparison)
+    shown_frames = (*comparison.losses, *comparison.wins)
+    before = _shots(first, (frame.first for frame in shown_frames))
+    after = _shots(second, (frame.second for frame in shown_frames))
     for title, frames in (("Losses", comparison.losses), ("Wins", comparison.wins)):
         if frames:
             yield f"<h3>{title}: frames whose PQ changed most, one of each block</h3>"
-            yield from _figures(first, second, frames)
+            yield from _figures(first, second, frames, before, after)
 
 
 def _headlines(comparison: Comparison) -> str:
@@ -131,30 +137,40 @@ def _classes(comparison: Comparison) -> str:
     )
 
 
-def _figures(first: Run, second: Run, frames: Sequence[FrameChange]) -> Iterator[str]:
+def _figures(
+    first: Run, second: Run, frames: Sequence[FrameChange], before: Mapping[int, Shot], after: Mapping[int, Shot]
+) -> Iterator[str]:
+    whole = first.whole
     for frame in frames:
-        sequence = first.whole.sequences[int(first.whole.frames.sequence[frame.first])]
-        name = first.whole.frames.names[frame.first]
+        sequence, name = whole.sequences[int(whole.frames.sequence[frame.first])], whole.frames.names[frame.first]
         caption = f"{sequence}, {name}: PQ {100 * frame.before:.1f} → {100 * frame.after:.1f}"
-        try:
-            before, after = _look(first, frame.first), _look(second, frame.second)
-        except SegPerceptionError as error:
-            yield f"<p class=hint>{escape(caption)} (no picture: {escape(str(error))})</p>"
+        shots = before[frame.first], after[frame.second]
+        missing = next((shot for shot in shots if isinstance(shot, str)), None)
+        if missing is not None:
+            yield f"<p class=hint>{escape(caption)} (no picture: {escape(missing)})</p>"
             continue
-        labels = first.whole.labels
-        shots = (
-            ("truth", before, before.true),
-            (first.name, before, before.predicted),
-            (second.name, after, after.predicted),
-        )
+        old, new = (shot for shot in shots if isinstance(shot, Look))
+        panels = (("truth", old, old.true), (first.name, old, old.predicted), (second.name, new, new.predicted))
         images = "".join(
-            f'<div><img alt="{escape(whose)}" src="{data_uri(drawn(look.picture, panoptic, labels, 60))}">'
+            f'<div><img alt="{escape(whose)}" src="{data_uri(drawn(look.picture, panoptic, whole.labels))}">'
             f"<span class=hint>{escape(whose)}</span></div>"
-            for whose, look, panoptic in shots
+            for whose, look, panoptic in panels
         )
         yield f"<figure><figcaption>{escape(caption)}</figcaption><div class=panels>{images}</div></figure>"
 
 
-def _look(run: Run, frame: int) -> Look:
-    part, place = run.place(frame)
-    return next(iter(looks(reopened(part), [key(part, place)])))
+def _shots(run: Run, frames: Iterable[int]) -> dict[int, Shot]:
+    """Each of the ``frames`` of the whole run drawn from its sources, or why it cannot be; each source is read once."""
+    by_part: dict[int, dict[Key, int]] = {}
+    for frame in frames:
+        part, place = run.place(frame)
+        by_part.setdefault(part, {})[key(run.parts[part], place)] = frame
+    shots: dict[int, Shot] = {}
+    for part, wanted in by_part.items():
+        shots |= dict.fromkeys(wanted.values(), "it is not where it was")
+        try:
+            for look in looks(reopened(run.parts[part]), wanted):
+                shots[wanted[look.key]] = look
+        except SegPerceptionError as error:
+            shots |= dict.fromkeys(wanted.values(), str(error))
+    return shots

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seg_perception.errors import BagError, InputError
-from seg_perception.evaluation.evaluating import Evaluated
+from seg_perception.errors import InputError
+from seg_perception.evaluation.evaluating import Evaluated, find_pictures
 from seg_perception.evaluation.matching import Translation, matched, translation
 from seg_perception.evaluation.measuring import Sides
 from seg_perception.evaluation.result import Evaluation
-from seg_perception.evaluation.sources import Key, Pictures, Source
-from seg_perception.evaluation.sources.bags import BagPictures
-from seg_perception.evaluation.sources.folders import FolderPictures
+from seg_perception.evaluation.sources import Key, Source
 from seg_perception.evaluation.sources.opening import open_source
 from seg_perception.labels import LabelSpace
 
@@ -32,7 +29,7 @@ def reopened(evaluation: Evaluation) -> Evaluated:
         _translation(truth, about["truth"], evaluation.labels, "truth"),
     )
     sides = Sides(prediction, truth, to_common, matched(prediction, truth, about["options"]["max_offset"]))
-    return Evaluated(evaluation, sides, _pictures((truth.path, prediction.path)))
+    return Evaluated(evaluation, sides, find_pictures(prediction, truth))
 
 
 def key(evaluation: Evaluation, frame: int) -> Key:
@@ -55,13 +52,3 @@ def _translation(source: Source, told: Mapping[str, Any], common: LabelSpace, wh
         overrides={name: target for name, target in becomes.items() if target is not None},
         void=[name for name, target in becomes.items() if target is None],
     )
-
-
-def _pictures(places: Collection[Path]) -> Pictures | None:
-    for place in places:
-        with suppress(BagError, InputError):
-            return BagPictures(place)
-        beside = FolderPictures.beside(place)
-        if beside is not None:
-            return beside
-    return None

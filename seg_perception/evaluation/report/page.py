@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from seg_perception.errors import InputError
+from seg_perception.evaluation.confusion import taken_for
 from seg_perception.evaluation.counts import weighted
 from seg_perception.evaluation.evaluating import Evaluated
-from seg_perception.evaluation.numbers import most_confused, per_frame, summary
+from seg_perception.evaluation.numbers import confusion_matrix, per_frame, summary
 from seg_perception.evaluation.report import charts, pictures
 from seg_perception.evaluation.report.words import CLASS_COLUMNS, HEADLINES, NAMES, SUBJECT, TRUTHLESS, shown
 from seg_perception.evaluation.result import Evaluation
@@ -27,6 +28,8 @@ FILM_QUALITY = 60
 FILM_BYTES = 8_000_000
 """The film is thinned until it is no larger: a page has to be mailed."""
 WORST, WORST_CLASSES = 3, 10
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+"""The browser itself sees to it that the page asks for nothing."""
 SMALL = 0.002
 """Part of a frame that a class must have for the frame to be that class's worst."""
 
@@ -87,6 +90,7 @@ def page(evaluated: Evaluated) -> str:
     )
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(name)}</title>'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
         f"<style>{style}</style></head><body><header>{_head(evaluation, numbers, name)}</header><nav>{links}</nav>"
         f"<main>{body}</main><footer>seg_perception {escape(evaluation.about['seg_perception'])}; beside this page "
@@ -345,7 +349,8 @@ def _small(title: str, what: str, rows: Sequence[tuple[str, Sequence[tuple[str, 
 
 
 def _confusion(evaluation: Evaluation) -> str:
-    drawn, worst = charts.confusion(evaluation), most_confused(evaluation)
+    names = [c.name for c in evaluation.labels.classes]
+    drawn, worst = charts.confusion(evaluation), taken_for(confusion_matrix(evaluation), names, 12)
     items = "".join(f"<li>{100 * part:.1f} % of {escape(a)} taken for {escape(b)}</li>" for a, b, part in worst)
     listed = f"<div><h3>Most often taken for something else</h3><ol>{items}</ol></div>" if worst else ""
     return f'<div class="beside">{drawn}{listed}</div>' if drawn else ""

@@ -103,21 +103,34 @@ class BagSource:
 
 
 class BagPictures:
-    """The camera's pictures of a bag; raises :class:`BagError` where it has none, or too many to choose."""
+    """The camera's pictures on one topic of a bag; raises :class:`BagError` where ``topic`` is none of its images."""
 
-    def __init__(self, path: Path, topic: str | None = None) -> None:
-        self._path = path
+    def __init__(self, path: Path, topic: str) -> None:
+        self.path = path
         with Bag(path) as bag:
-            if topic is None:
-                images = [t for t in bag.topics.values() if t.type in (Image.TYPE, CompressedImage.TYPE)]
-                cameras = [t.name for t in images if _is_camera(t.name)]
-                topic = min(cameras, key=len) if cameras else None
             self.topic = bag.image_topic(topic).name
+
+    @classmethod
+    def find(cls, path: Path, keys: Collection[Key], near: str = "") -> BagPictures | None:
+        """The pictures that belong to the frames of ``keys``: the camera's topic that has most of their stamps, and of
+        several the one in the namespace of the topic ``near``; None where there is none.
+        """
+        heard, wanted = times(path).topics, set(keys)
+        shared = {name: len(wanted.intersection(stamps)) for name, stamps in heard.items() if _is_camera(path, name)}
+        space = near.strip("/").split("/")[0]
+        best = max(
+            shared, key=lambda name: (shared[name], name.strip("/").split("/")[0] == space, -len(name)), default=""
+        )
+        return cls(path, best) if shared.get(best) else None
+
+    def received(self) -> Mapping[int, int]:
+        """When each was received (log time, ns), by stamp."""
+        return times(self.path).topics.get(self.topic, {})
 
     def read(self, keys: Collection[Key]) -> Iterator[tuple[Key, UInt8Array]]:
         """See :class:`~seg_perception.evaluation.sources.Pictures`; what cannot be decoded is passed over."""
         wanted = set(keys)
-        for stamp, _, message in _read(self._path, self.topic):
+        for stamp, _, message in _read(self.path, self.topic):
             if stamp in wanted:
                 with suppress(InputError):
                     yield stamp, _picture(message)
@@ -188,14 +201,6 @@ def _times(path: Path, changed: int) -> Times:
     return Times(topics, repeated, None)
 
 
-def receive_times(path: Path) -> Mapping[int, int]:
-    """When the pictures of a bag were received (log time, ns), by stamp; empty where it has none."""
-    try:
-        return times(path).topics.get(BagPictures(path).topic, {})
-    except BagError:
-        return {}
-
-
 def diagnostics(path: Path) -> dict[str, dict[str, str]]:
     """The last status of each component on ``/diagnostics``, key by key; empty where the bag has none."""
     last: dict[str, dict[str, str]] = {}
@@ -257,9 +262,16 @@ def _mask_topic(bag: Bag, truth: bool, wanted: str | None) -> Topic:
     )
 
 
-def _is_camera(topic: str) -> bool:
+def _is_camera(path: Path, topic: str) -> bool:
+    """Whether ``topic`` has a camera's pictures, and no masks, depth or overlay."""
+    with Bag(path) as bag:
+        if bag.topics[topic].type not in (Image.TYPE, CompressedImage.TYPE):
+            return False
     parts = topic.strip("/").split("/")
-    return parts[-1] != "confidence" and not {"truth", "depth", "overlay", "semantic", "panoptic", "masks"} & set(parts)
+    return parts[-1] != "confidence" and not _NO_PICTURES.intersection(parts)
+
+
+_NO_PICTURES = frozenset({"truth", "depth", "overlay", "semantic", "panoptic", "masks"})
 
 
 def _recorded_space(run: Mapping[str, Any], notes: list[str], path: Path) -> LabelSpace | None:

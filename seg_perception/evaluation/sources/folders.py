@@ -70,7 +70,7 @@ class FolderPictures:
         """Those in ``images`` (or ``input_images``, ``leftImg8bit``) beside the folder ``labels``, or within it."""
         for name in ("images", "input_images", "leftImg8bit"):
             for place in (labels / name, labels.parent / name):
-                if place.is_dir() and place.resolve() != labels.resolve():
+                if place.is_dir() and place.resolve() != labels.resolve() and any(place.rglob("*.*g")):
                     return cls(place)
         return None
 

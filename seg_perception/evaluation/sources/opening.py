@@ -36,7 +36,7 @@ def open_source(
         raise InputError(f"{path}: there is no such bag, folder or JSON file")
     if path.suffix == ".json":
         return CocoFolder(path, labels)
-    if path.is_file() or (path / "metadata.yaml").is_file() or any(f.suffix in SUFFIXES for f in path.iterdir()):
+    if path.is_file() or is_bag(path):
         return BagSource(path, truth=truth, topic=topic, labels=labels)
     described = [f for f in sorted(path.glob("*.json")) if _is_coco(f)]
     if len(described) > 1:
@@ -50,6 +50,13 @@ def open_source(
             )
         return CityscapesFolder(path)
     return PlainFolder(path, labels, void)
+
+
+def is_bag(path: Path) -> bool:
+    """Whether ``path`` is a bag by its name, or a folder that holds one's files."""
+    if not path.is_dir():
+        return path.suffix in SUFFIXES
+    return (path / "metadata.yaml").is_file() or any(file.suffix in SUFFIXES for file in path.iterdir())
 
 
 def _has(path: Path, endings: Collection[str]) -> bool:
