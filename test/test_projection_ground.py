@@ -33,7 +33,7 @@ def seen(height: float, pitch: float, person_at: float) -> PanopticMap:
     return PanopticMap(semantic, np.full(semantic.shape, 200, np.uint8), panoptic)
 
 
-@given(st.floats(0.3, 2.0), st.floats(-0.1, 0.6), st.floats(3.0, 8.0))
+@given(st.floats(0.3, 2.0), st.floats(-0.1, 0.3), st.floats(3.0, 8.0))
 def test_points_lie_on_the_ground_and_feet_where_they_stand(height: float, pitch: float, person_at: float) -> None:
     pose, panoptic = mounted(height, pitch), seen(height, pitch, person_at)
     points = flat_ground(panoptic, Camera(MODEL, rectified=True), pose, ground_table(LABELS), 30.0)

@@ -81,9 +81,9 @@ def flat_ground(
     pixel, row by row, in the optical frame; NaN where nothing can be said.
 
     Pixels of ground (``ground`` ``(256,)`` bool by class) lie where their rays meet the plane z = 0 of the frame in
-    which ``pose`` ``(4, 4)`` is the camera's; so does the foot of whatever stands on it: the lowest pixel above ground in its
-    column. What is above the foot would be smeared over what is behind, and is left out, as is everything beyond
-    ``reach`` metres. A slope of 1 degree moves a point 10 m away from a camera 1 m high by 1.5 m: trust it near by.
+    which ``pose`` ``(4, 4)`` is the camera's; so does the foot of whatever stands on it: the pixel right above ground.
+    What is above the foot would be smeared over what is behind, and is left out, as is everything beyond ``reach``
+    metres. A slope of 1 degree moves a point 10 m away from a camera 1 m high by 1.5 m: trust it near by.
     """
     on_ground = ground[panoptic.semantic]
     foot = np.zeros_like(on_ground)
