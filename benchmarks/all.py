@@ -24,6 +24,7 @@ NEEDS = {
     "queries": (*TORCH, "transformers"),
     "tracker": TRACKERS,
     "metrics": ("torch", "torchmetrics", "trackeval", "pycocotools"),
+    "clustering": ("open3d",),
     "chain": (*TORCH, *TRACKERS),
     "networks": (*TORCH, *LIBRARIES),
     "families": (*TORCH, *LIBRARIES, "openvino", "rosbags"),
