@@ -37,6 +37,7 @@ EXTRAS = {
     "open3d": ["open3d>=0.20,<1"],
     "offline": OFFLINE,
     "eval": ["pycocotools>=2.0.8,<3"],
+    "ray": [*OFFLINE, "ray>=2.44,<3"],  # many bags at a time, on this machine or a cluster
     "dev": [
         *ONNX,
         *OPENVINO,
@@ -66,7 +67,7 @@ setup(
     maintainer_email="maintainers@users.noreply.github.com",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", "interfaces/*/msg/*.msg"]},
+    package_data={NAME: ["py.typed", "interfaces/*/msg/*.msg", "evaluation/report/*.css", "evaluation/report/*.js"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -85,6 +86,7 @@ setup(
         "console_scripts": [
             "seg_perception = seg_perception.cli:main",
             "segmentation = seg_perception.ros.segmentation_node:main",
+            "projection = seg_perception.ros.projection_node:main",
         ],
     },
     zip_safe=False,

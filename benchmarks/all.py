@@ -15,6 +15,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TORCH, TRACKERS, ROS = ("torch", "torchvision"), ("supervision", "trackers"), ("rclpy", "sensor_msgs")
+LIBRARIES = ("transformers", "segmentation_models_pytorch", "onnxscript", "onnxruntime")
 NEEDS = {
     "preprocess": TORCH,
     "logits": (*TORCH, "onnxruntime"),
@@ -24,7 +25,8 @@ NEEDS = {
     "tracker": TRACKERS,
     "metrics": ("torch", "torchmetrics", "trackeval", "pycocotools"),
     "chain": (*TORCH, *TRACKERS),
-    "networks": (*TORCH, "transformers", "segmentation_models_pytorch", "onnxscript", "onnxruntime"),
+    "networks": (*TORCH, *LIBRARIES),
+    "families": (*TORCH, *LIBRARIES, "openvino", "rosbags"),
     "image_fill": ROS,
     "dds": ROS,
     "node_rate": (*ROS, "openvino", "rosbags"),

@@ -19,6 +19,9 @@ merge       the same segments, pixel by pixel
 overlay     the same colours to a grey level, where no outline and no tag lies
 fill        the same bytes
 
+Each step is timed with all ways taking turns; the sums come from the steps done in a row, ours beside one peer at a
+time.
+
 The logits are ESPNet's for the Cityscapes frame at 1/8 of its input where the test data and onnxruntime are there, else
 smooth noise. Image messages are filled as rclpy fills them; without rclpy an ``array.array`` stands in for the message,
 which then costs the plain way what its list costs.
@@ -29,6 +32,7 @@ from __future__ import annotations
 import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -357,27 +361,47 @@ def main() -> None:
     arguments = options(__doc__, runs=11)
     keep_large_blocks()  # as the package's processes do; all three gain by it
     trackers = [tracker_row(boxes) for boxes in BOXES]
+    everything = list(steps())
+    core = [step for step in everything if step.name != "overlay"]
+    together = {peer: in_a_row(core, peer, arguments.runs) for peer in (COMPETENT, PLAIN)}
     rows: list[Row] = []
-    for step in steps():
-        peers = with_one_thread({name: way for name, way in step.ways.items() if name != OURS})
-        ms = timed({OURS: step.ways[OURS], **peers}, arguments.runs)
+    for step in everything:
+        ms = timed({OURS: step.ways[OURS], **both_threads(step.ways, PLAIN, COMPETENT)}, arguments.runs)
         rows.append({"case": step.name, "ms": ms, "agreement": step.agreement})
-    sums = [summed(f"one frame with {n} boxes", [row, *rows]) for n, row in zip(BOXES, trackers, strict=True)]
-    core = [row for row in rows if row["case"] != "overlay"]
-    sums.append(summed("every core step once: without overlay, trackers at 10, 50 and 200 boxes", [*core, *trackers]))
-    report("the steps of one 720p frame", [*trackers, *rows, *sums], arguments.json)
+    overlays = [row for row in rows if row["case"] == "overlay"]
+    busy = zip(BOXES, trackers, strict=True)
+    whole = [(f"one frame with {boxes} boxes and an overlay", [row, *overlays]) for boxes, row in busy]
+    whole.append(("every core step once, trackers at 10, 50 and 200 boxes", trackers))
+    sums = [summed(case, peer, [row, *more]) for peer, row in together.items() for case, more in whole]
+    report("the steps of one 720p frame", [*trackers, *rows, *together.values(), *sums], arguments.json)
     for row in sums:
-        slower = (min(row["ratio"][peer], row["ratio"][peer + ONE_THREAD]) for peer in (PLAIN, COMPETENT))
-        print(
-            "{}: {:.1f} x plain, {:.1f} x numpy and OpenCV, each at its better number of threads".format(
-                row["case"], *slower
-            )
-        )
+        ours, *others = row["ms"].values()
+        print(f"{row['case']}: {min(others) / ours:.1f} x {row['beside']} at its better number of threads")
 
 
-def summed(case: str, rows: list[Row]) -> Row:
-    """The rows' milliseconds peer by peer, added up."""
-    return {"case": case, "ms": {name: sum(row["ms"][name] for row in rows) for name in rows[0]["ms"]}}
+def both_threads(ways: dict[str, Callable[[], Any]], *peers: str) -> dict[str, Callable[[], Any]]:
+    """These peers with many threads and with one."""
+    return with_one_thread({peer: ways[peer] for peer in peers})
+
+
+def in_a_row(chain: list[Step], peer: str, runs: int) -> Row:
+    """The steps one after the other, as on a robot: each way works with the caches as its own steps leave them, and
+    beside one peer alone: torch's idle threads spin a while on the cores of what comes next.
+    """
+    ways = {name: partial(run, [step.ways[name] for step in chain]) for name in (OURS, peer)}
+    case = f"{', '.join(step.name for step in chain)} in a row"
+    return {"case": case, "beside": peer, "ms": timed({OURS: ways[OURS], **both_threads(ways, peer)}, runs)}
+
+
+def run(calls: list[Callable[[], Any]]) -> None:
+    for call in calls:
+        call()
+
+
+def summed(case: str, peer: str, rows: list[Row]) -> Row:
+    """The rows' milliseconds, ours and this peer's, added up."""
+    names = (OURS, peer, peer + ONE_THREAD)
+    return {"case": case, "beside": peer, "ms": {name: sum(row["ms"][name] for row in rows) for name in names}}
 
 
 if __name__ == "__main__":

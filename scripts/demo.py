@@ -29,7 +29,9 @@ from seg_perception import __version__, scenario
 from seg_perception.conformance import pixels, stamp_of
 from seg_perception.errors import BagError, ConfigError, SegPerceptionError
 from seg_perception.evaluation.average_precision import painted
+from seg_perception.evaluation.matching import frames, matched
 from seg_perception.evaluation.sequence import Scorer, Scores
+from seg_perception.evaluation.sources.bags import BagSource
 from seg_perception.labels import LabelSpace
 from seg_perception.models import weights
 from seg_perception.models.manifest import Manifest
@@ -191,17 +193,13 @@ def scored(bag: Path, perceived: Path, labels: LabelSpace) -> Scores:
     """Every frame in ``perceived`` against the truth of its stamp in ``bag``. Images that were not answered are not
     scored: they are counted.
     """
-    truths = {stamp_of(message): pixels(message) for message in messages(bag, TRUTH)}
-    with Bag(perceived) as output:
-        tells_scores = f"/{CAMERA}/{DETECTIONS}" in output.topics
-    found: dict[int, dict[int, float]] = {}
-    for message in messages(perceived, f"/{CAMERA}/{DETECTIONS}") if tells_scores else ():
-        found[stamp_of(message)] = {int(d.id): d.results[0].hypothesis.score for d in message.detections}
+    prediction = BagSource(perceived, truth=False, topic=f"/{CAMERA}/{PANOPTIC}")
+    truth = BagSource(bag, truth=True, topic=TRUTH)
     scorer = Scorer(labels, min_thing=MIN_THING, min_stuff=MIN_STUFF)
-    for message in messages(perceived, f"/{CAMERA}/{PANOPTIC}"):
-        stamp, predicted = stamp_of(message), pixels(message)
-        instances = painted(predicted, found.get(stamp, {})) if tells_scores else None
-        scorer.add(truths[stamp], predicted, instances)
+    for true, answer in frames(prediction, truth, matched(prediction, truth)):
+        if answer is not None:
+            found = None if answer.scores is None else painted(answer.panoptic, answer.scores)
+            scorer.add(true.panoptic, answer.panoptic, found)
     return scorer.scores()
 
 

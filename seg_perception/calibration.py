@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,12 @@ _DISTORTION_LENGTHS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), 
 
 
 def camera_model(info: Any) -> CameraModel:
-    """The calibration in a ``sensor_msgs/CameraInfo`` (rclpy's, a bag's or a record); raises :class:`InputError` for
-    one that cannot be used: no size, numbers that are not finite, no focal length (an uncalibrated camera sends zeros),
-    or too few or too many distortion coefficients for their model.
+    """The calibration in a ``sensor_msgs/CameraInfo`` (rclpy's, a bag's or a record) for the image that comes with it:
+    of the region of interest, after binning.
+
+    Raises :class:`InputError` for one that cannot be used: no size, numbers that are not finite, no focal length (an
+    uncalibrated camera sends zeros), too few or too many distortion coefficients for their model, or a region outside
+    the image.
     """
     d, k, r, p = (np.array(values, np.float64) for values in (info.d, info.k, info.r, info.p))
     if not (info.width and info.height):
@@ -33,6 +37,31 @@ def camera_model(info: Any) -> CameraModel:
         raise InputError(
             f"the calibration has {len(d)} distortion coefficients, expected {expected} for '{info.distortion_model}'"
         )
-    return CameraModel(
+    full = CameraModel(
         info.width, info.height, info.distortion_model, k.reshape(3, 3), d, r.reshape(3, 3), p.reshape(3, 4)
     )
+    return _as_delivered(full, info)
+
+
+def _as_delivered(full: CameraModel, info: Any) -> CameraModel:
+    """``full`` for the pixels that the camera sends: a part of its sensor (an all-zero region is the whole), of which
+    each ``binning_x`` by ``binning_y`` pixels are one (0 counts as 1).
+    """
+    roi, bx, by = info.roi, max(info.binning_x, 1), max(info.binning_y, 1)
+    width, height = roi.width or full.width, roi.height or full.height
+    if roi.x_offset + width > full.width or roi.y_offset + height > full.height:
+        raise InputError(
+            f"the calibration's region of interest is {width}x{height} at {roi.x_offset}, {roi.y_offset}, outside of "
+            f"its {full.width}x{full.height} image"
+        )
+    if (width, height, bx, by) == (full.width, full.height, 1, 1):
+        return full
+    # Centres are at integers: the middle of a bin is half a bin, less half a pixel, from its first pixel.
+    part = np.array(
+        [
+            [1 / bx, 0, (0.5 - roi.x_offset) / bx - 0.5],
+            [0, 1 / by, (0.5 - roi.y_offset) / by - 0.5],
+            [0, 0, 1],
+        ]
+    )
+    return replace(full, width=width // bx, height=height // by, k=part @ full.k, p=part @ full.p)

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from seg_perception.cascade import CascadeConfig
 from seg_perception.errors import ConfigError
 from seg_perception.fusion import FusionConfig
+from seg_perception.projection.projector import ProjectionConfig
 from seg_perception.schema import option
+from seg_perception.support import SupportConfig
 from seg_perception.tracking import TrackerConfig
 
 
@@ -38,6 +40,9 @@ class ModelsConfig:
     )
     device: str = option("cpu", "what torch computes on", choices=("cpu", "cuda"), live=False)
     threads: int = option(0, "CPU threads of each network; 0: one per core", ge=0, le=256, live=False)
+    instance_threads: int = option(
+        0, "CPU threads of the instance network, where it is another number; 0: as threads", ge=0, le=256, live=False
+    )
 
 
 @dataclass(frozen=True)
@@ -70,5 +75,7 @@ class PipelineConfig:
     models: ModelsConfig = field(default_factory=ModelsConfig)
     cascade: CascadeConfig = field(default_factory=CascadeConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    support: SupportConfig = field(default_factory=SupportConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
+    projection: ProjectionConfig = field(default_factory=ProjectionConfig)

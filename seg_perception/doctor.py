@@ -64,6 +64,7 @@ OPTIONAL = (
     Package("rosbags", ("rosbags",), "no `run`, `play`, `record`", "pip install rosbags"),
     Package("mcap", ("mcap",), "no `run`, `record`", "pip install mcap"),
     Package("tqdm", ("tqdm",), "no `run`", "pip install tqdm"),
+    Package("ray", ("ray",), "bags one at a time: no `--workers`, no cluster", "pip install 'ray>=2.44,<3'"),
     Package(
         "vision_msgs",
         (),

@@ -20,6 +20,11 @@ def compressed_frame(message: Any) -> Frame:
     return _frame(message, decode_compressed(message.format, message.data))
 
 
-def _frame(message: Any, image: UInt8Array) -> Frame:
+def stamp_of(message: Any) -> int:
+    """The header's stamp in nanoseconds."""
     stamp = message.header.stamp
-    return Frame(int(stamp.sec) * NANOSECONDS + int(stamp.nanosec), message.header.frame_id, image)
+    return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
+
+
+def _frame(message: Any, image: UInt8Array) -> Frame:
+    return Frame(stamp_of(message), message.header.frame_id, image)

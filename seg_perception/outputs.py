@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -39,19 +39,22 @@ class View:
         return records.Header.of(self.frame.stamp, self.frame.frame_id)
 
 
+V = TypeVar("V", contravariant=True)
+
+
 @dataclass(frozen=True)
-class Output:
-    """One topic below the camera's namespace: how its message is made, and when (``always``, or only while somebody
-    subscribes).
+class Output(Generic[V]):
+    """One topic below the camera's namespace: how its message is made from a ``V``, and when (``always``, or only while
+    somebody subscribes).
     """
 
     topic: str
     type: str
-    build: Callable[[View], records.Record | None]
+    build: Callable[[V], records.Record | None]
     demand: Literal["always", "subscribed"] = "always"
 
 
-def table(labels: LabelSpace) -> tuple[Output, ...]:
+def table(labels: LabelSpace) -> tuple[Output[View], ...]:
     """Every per-frame output for a label space, in publishing order: masks that planners wait for come first."""
     fixed = (
         Output("semantic/image_raw", records.Image.TYPE, _semantic),

@@ -1,19 +1,19 @@
-"""The one road of a frame: image -> semantic map -> instances when due -> tracks -> panoptic map, each stage timed.
+"""The one road of a frame: image -> semantic map -> things, when and where the cascade looks for them -> tracks ->
+panoptic map, each stage timed.
 
 One :class:`Pipeline` per camera holds what lasts from frame to frame; the networks are shared. The same object runs in
-the node and offline.
+the node and offline: what differs is the runner, which says when a look of the instance network has come back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 import numpy as np
 
-from seg_perception.cascade import Cascade
+from seg_perception.cascade import Network, Runner, Scene, Virtual, Watcher, whole
 from seg_perception.config import ModelsConfig, PipelineConfig
 from seg_perception.errors import ConfigError, InputError
 from seg_perception.fusion import fuse
@@ -28,8 +28,10 @@ from seg_perception.models import (
     load_panoptic,
     load_semantic,
 )
+from seg_perception.support import supported
 from seg_perception.timing import StageTimes
 from seg_perception.tracking import Tracker
+from seg_perception.tracking.motion import CameraMotion
 from seg_perception.types import (
     UNLABELLED,
     BoolArray,
@@ -39,12 +41,13 @@ from seg_perception.types import (
     PanopticMap,
     Perception,
     SemanticMap,
+    Tracks,
     UInt8Array,
 )
 
 
 class Looks(Protocol):
-    """What looks at a frame: two networks in a cascade, or one that does both. All cameras share it; it speaks the
+    """What looks at frames: two networks in a cascade, or one that does both. All cameras share it; it speaks the
     active label space.
     """
 
@@ -53,21 +56,22 @@ class Looks(Protocol):
         """Every network that takes part."""
         ...
 
-    def look(
-        self, image: UInt8Array, due: Callable[[], bool], times: StageTimes
-    ) -> tuple[SemanticMap, Instances | None]:
-        """The classes in ``image``, and the things, or None where nothing looked for them; ``due`` is asked at most
-        once whether the cascade wants a separate network to.
-        """
+    @property
+    def instance(self) -> Network | None:
+        """The network that the cascade runs when it pays; None where there is none."""
+        ...
+
+    def look(self, image: UInt8Array, times: StageTimes) -> tuple[SemanticMap, Instances | None]:
+        """What is told about every frame: the classes in ``image``, and the things where one network tells both."""
         ...
 
 
 @dataclass(frozen=True)
 class Networks:
-    """A semantic network for every frame, and an instance network, if any, for those that are due."""
+    """A semantic network for every frame, and an instance network, if any, for when and where it pays."""
 
     semantic: SemanticNetwork
-    instance: InstanceNetwork | None
+    instance: InstanceNetwork | None = None
 
     @classmethod
     def load(cls, config: PipelineConfig, labels: LabelSpace) -> Looks:
@@ -75,20 +79,19 @@ class Networks:
         models = config.models
         if Manifest.load(models.semantic).task == "panoptic":
             return Unified.load(config, labels)
-        semantic = load_semantic(models.semantic, labels, _how(models))
-        return cls(semantic, load_instance(models.instance, labels, _how(models)) if models.instance else None)
+        semantic, aside = load_semantic(models.semantic, labels, _how(models)), _how(models)
+        if models.instance_threads:
+            aside = replace(aside, threads=models.instance_threads)
+        return cls(semantic, load_instance(models.instance, labels, aside) if models.instance else None)
 
     @property
     def loaded(self) -> tuple[SemanticNetwork | InstanceNetwork, ...]:
         """See :class:`Looks`."""
         return (self.semantic,) if self.instance is None else (self.semantic, self.instance)
 
-    def look(
-        self, image: UInt8Array, due: Callable[[], bool], times: StageTimes
-    ) -> tuple[SemanticMap, Instances | None]:
+    def look(self, image: UInt8Array, times: StageTimes) -> tuple[SemanticMap, None]:
         """See :class:`Looks`."""
-        semantic = self.semantic(image, times)
-        return semantic, self.instance(image, times) if self.instance is not None and due() else None
+        return self.semantic(image, times), None
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,11 @@ class Unified:
         models, both = config.models, f"'{config.models.semantic}' is panoptic, one network for classes and things"
         if models.instance not in ("", models.semantic):
             raise ConfigError(f"models: instance is '{models.instance}', but {both}: leave instance empty")
-        if config.cascade.every > 1:
+        cascade = config.cascade
+        if cascade.policy != "every" or cascade.every > 1:
             raise ConfigError(
-                f"cascade: every is {config.cascade.every}, but {both}, and sees every frame: set it to 1"
+                f"cascade: policy is '{cascade.policy}' and every is {cascade.every}, but {both}, and sees every "
+                "frame: set them to 'every' and 1"
             )
         return cls(load_panoptic(models.semantic, labels, _how(models)))
 
@@ -116,8 +121,12 @@ class Unified:
         """See :class:`Looks`."""
         return (self.panoptic,)
 
-    def look(self, image: UInt8Array, due: Callable[[], bool], times: StageTimes) -> tuple[SemanticMap, Instances]:
-        """See :class:`Looks`; the cascade has no say."""
+    @property
+    def instance(self) -> None:
+        """See :class:`Looks`: the cascade has no say."""
+
+    def look(self, image: UInt8Array, times: StageTimes) -> tuple[SemanticMap, Instances]:
+        """See :class:`Looks`."""
         return self.panoptic(image, times)
 
 
@@ -127,40 +136,78 @@ def _how(models: ModelsConfig) -> Execution:
 
 
 class Pipeline:
-    """One camera's road from frame to perception. Not thread-safe: one frame at a time, in stamp order."""
+    """One camera's road from frame to perception. Not thread-safe: one frame at a time, in stamp order.
+
+    ``runner`` takes the looks of ``networks.instance``; left out, it is a virtual one with the configuration's
+    ``cascade.instance_latency``, so that results depend on the stamps alone.
+    """
 
     def __init__(
-        self, networks: Looks, labels: LabelSpace, config: PipelineConfig, ego_mask: BoolArray | None = None
+        self,
+        networks: Looks,
+        labels: LabelSpace,
+        config: PipelineConfig,
+        ego_mask: BoolArray | None = None,
+        runner: Runner | None = None,
     ) -> None:
         self.config = config
         """Replaced as a whole between frames; only options that are ``live`` have an effect here."""
         self._networks = networks
         self._labels = labels
         self._ego_mask = ego_mask
+        if runner is None and networks.instance is not None:
+            runner = Virtual(networks.instance, config.cascade.instance_latency)
+        self._watcher = None if runner is None else Watcher(runner)
+        self._motion = CameraMotion()
         self._tracker = Tracker()
-        self._cascade = Cascade()
+        self._looked: int | None = None
 
     def reset(self) -> None:
-        """Forget every track, as after a backwards time jump; ids go on counting."""
+        """Forget every track and the look that is under way, as after a backwards time jump; ids go on counting."""
         self._tracker.reset()
-        self._cascade = Cascade()
+        self._looked = None
+        if self._watcher is not None:
+            self._watcher.reset()
 
     def __call__(self, frame: Frame) -> Perception:
         """Perceive one frame. Raises :class:`InputError` for an ego mask of another size than the image."""
-        config, times = self.config, StageTimes()
+        times, watcher = StageTimes(), self._watcher
         height, width = frame.image.shape[:2]
         self._check_ego_mask(width, height)
-        semantic, instances = self._networks.look(frame.image, partial(self._cascade.due, config.cascade), times)
-        look = None
-        if instances is not None:
-            look = Look(frame.stamp, instances, np.array([[0, 0, width, height]], np.float32))
-        with times.stage("track"):
-            tracks = self._tracker.step(frame.stamp, (width, height), look, config.tracker)
+        semantic, things = self._networks.look(frame.image, times)
+        if things is not None:
+            tracks = self._track(frame, Look(frame.stamp, things, whole(width, height)), times)
+        elif watcher is not None:
+            tracks = self._watch(frame, semantic, watcher, times)
+        else:
+            tracks = Tracks.empty()
         with times.stage("fuse"):
-            panoptic = fuse(semantic, tracks, self._labels, config.fusion)
+            tracks = supported(tracks, semantic, frame.stamp, self.config.support)
+            panoptic = fuse(semantic, tracks, self._labels, self.config.fusion)
             if self._ego_mask is not None:
                 panoptic = _blanked(panoptic, self._ego_mask)
-        return Perception(frame.stamp, frame.frame_id, panoptic, tracks, times.seconds)
+        looks = () if watcher is None else watcher.reports()
+        return Perception(frame.stamp, frame.frame_id, panoptic, tracks, times.seconds, self._looked, looks)
+
+    def _watch(self, frame: Frame, semantic: SemanticMap, watcher: Watcher, times: StageTimes) -> Tracks:
+        """The tracks at ``frame``: those that were known, with what has come back by now. The next look is begun where
+        it is due; one that is answered at once counts for this frame.
+        """
+        config = self.config.cascade
+        tracks = self._track(frame, watcher.collect(frame, config), times)
+        with times.stage("cascade"):
+            look = watcher.consider(frame, partial(Scene.of, semantic, tracks, self._labels), config)
+        return tracks if look is None else self._track(frame, look, times, moved=False)
+
+    def _track(self, frame: Frame, look: Look | None, times: StageTimes, moved: bool = True) -> Tracks:
+        """The tracks at ``frame``, where the camera has ``moved`` since the last call."""
+        height, width = frame.image.shape[:2]
+        if look is not None:
+            self._looked = look.stamp
+        with times.stage("motion"):
+            motion = self._motion(frame.image) if moved else None
+        with times.stage("track"):
+            return self._tracker.step(frame.stamp, (width, height), look, self.config.tracker, motion)
 
     def _check_ego_mask(self, width: int, height: int) -> None:
         mask = self._ego_mask

@@ -109,6 +109,33 @@ class CameraInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class PointField:
+    """sensor_msgs/PointField."""
+
+    TYPE: ClassVar[str] = "sensor_msgs/msg/PointField"
+    name: str
+    offset: int
+    datatype: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PointCloud2:
+    """sensor_msgs/PointCloud2; ``data`` is a flat uint8 array of ``height * row_step`` bytes."""
+
+    TYPE: ClassVar[str] = "sensor_msgs/msg/PointCloud2"
+    header: Header
+    height: int
+    width: int
+    fields: tuple[PointField, ...]
+    is_bigendian: bool
+    point_step: int
+    row_step: int
+    data: UInt8Array
+    is_dense: bool
+
+
+@dataclass(frozen=True, slots=True)
 class VisionClass:
     """vision_msgs/VisionClass."""
 
@@ -232,4 +259,154 @@ class Detection2DArray:
     detections: tuple[Detection2D, ...]
 
 
-Record = Image | CompressedImage | CameraInfo | LabelInfo | Detection2DArray
+@dataclass(frozen=True, slots=True)
+class Vector3:
+    """geometry_msgs/Vector3."""
+
+    TYPE: ClassVar[str] = "geometry_msgs/msg/Vector3"
+    x: float = 0.0
+    y: float = 0.0
+    z: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BoundingBox3D:
+    """vision_msgs/BoundingBox3D: size along the axes of the centre's pose, metres."""
+
+    TYPE: ClassVar[str] = "vision_msgs/msg/BoundingBox3D"
+    center: Pose
+    size: Vector3
+
+
+@dataclass(frozen=True, slots=True)
+class Detection3D:
+    """vision_msgs/Detection3D."""
+
+    TYPE: ClassVar[str] = "vision_msgs/msg/Detection3D"
+    header: Header
+    results: tuple[ObjectHypothesisWithPose, ...]
+    bbox: BoundingBox3D
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detection3DArray:
+    """vision_msgs/Detection3DArray."""
+
+    TYPE: ClassVar[str] = "vision_msgs/msg/Detection3DArray"
+    header: Header
+    detections: tuple[Detection3D, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """builtin_interfaces/Duration."""
+
+    TYPE: ClassVar[str] = "builtin_interfaces/msg/Duration"
+    sec: int = 0
+    nanosec: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ColorRGBA:
+    """std_msgs/ColorRGBA, each 0..1."""
+
+    TYPE: ClassVar[str] = "std_msgs/msg/ColorRGBA"
+    r: float = 0.0
+    g: float = 0.0
+    b: float = 0.0
+    a: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class UVCoordinate:
+    """visualization_msgs/UVCoordinate."""
+
+    TYPE: ClassVar[str] = "visualization_msgs/msg/UVCoordinate"
+    u: float = 0.0
+    v: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MeshFile:
+    """visualization_msgs/MeshFile."""
+
+    TYPE: ClassVar[str] = "visualization_msgs/msg/MeshFile"
+    filename: str = ""
+    data: UInt8Array = field(default_factory=lambda: np.zeros(0, np.uint8))
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """visualization_msgs/Marker; only the kinds and actions that are used are named here."""
+
+    TYPE: ClassVar[str] = "visualization_msgs/msg/Marker"
+    LINE_LIST: ClassVar[int] = 5
+    TEXT_VIEW_FACING: ClassVar[int] = 9
+    TRIANGLE_LIST: ClassVar[int] = 11
+    ADD: ClassVar[int] = 0
+    DELETEALL: ClassVar[int] = 3
+    header: Header
+    ns: str = ""
+    id: int = 0
+    type: int = 0
+    action: int = 0
+    pose: Pose = field(default_factory=Pose)
+    scale: Vector3 = field(default_factory=Vector3)
+    color: ColorRGBA = field(default_factory=ColorRGBA)
+    lifetime: Duration = field(default_factory=Duration)
+    frame_locked: bool = False
+    points: tuple[Point, ...] = ()
+    colors: tuple[ColorRGBA, ...] = ()
+    texture_resource: str = ""
+    texture: CompressedImage = field(
+        default_factory=lambda: CompressedImage(Header.of(0, ""), "", np.zeros(0, np.uint8))
+    )
+    uv_coordinates: tuple[UVCoordinate, ...] = ()
+    text: str = ""
+    mesh_resource: str = ""
+    mesh_file: MeshFile = field(default_factory=MeshFile)
+    mesh_use_embedded_materials: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerArray:
+    """visualization_msgs/MarkerArray."""
+
+    TYPE: ClassVar[str] = "visualization_msgs/msg/MarkerArray"
+    markers: tuple[Marker, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MapMetaData:
+    """nav_msgs/MapMetaData; ``origin`` is the corner of cell (0, 0)."""
+
+    TYPE: ClassVar[str] = "nav_msgs/msg/MapMetaData"
+    map_load_time: Time
+    resolution: float
+    width: int
+    height: int
+    origin: Pose
+
+
+@dataclass(frozen=True, slots=True)
+class OccupancyGrid:
+    """nav_msgs/OccupancyGrid; ``data`` is a flat int8 array, row by row from the origin: 0..100, or -1 unknown."""
+
+    TYPE: ClassVar[str] = "nav_msgs/msg/OccupancyGrid"
+    header: Header
+    info: MapMetaData
+    data: NDArray[np.int8]
+
+
+Record = (
+    Image
+    | CompressedImage
+    | CameraInfo
+    | PointCloud2
+    | LabelInfo
+    | Detection2DArray
+    | Detection3DArray
+    | MarkerArray
+    | OccupancyGrid
+)

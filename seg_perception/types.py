@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,9 +183,26 @@ class CameraModel:
 
 
 @dataclass(frozen=True, slots=True)
+class LookReport:
+    """What became of one look of the instance network: ``stamp`` is that of the frame it saw; ``latency`` the seconds
+    from its start to its answer; ``seconds`` its work by stage; ``outcome`` is ``used``, ``late`` where the answer came
+    after its time-out or after images of another size, or ``failed``, with the ``error``.
+    """
+
+    stamp: int
+    latency: float
+    seconds: Mapping[str, float]
+    outcome: Literal["used", "late", "failed"]
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Perception:
     """All that the pipeline knows about one frame: its header, the panoptic map, the tracks at its stamp, and the
     seconds that each stage took.
+
+    ``looked`` is the stamp of the newest frame whose things the network has told, None before the first; ``looks`` are
+    those that came back with this frame.
     """
 
     stamp: int
@@ -192,3 +210,10 @@ class Perception:
     panoptic: PanopticMap
     tracks: Tracks
     seconds: Mapping[str, float]
+    looked: int | None = None
+    looks: tuple[LookReport, ...] = ()
+
+    @property
+    def instance_age(self) -> float:
+        """Seconds from the frame whose things were told last to this one; NaN before the first."""
+        return float("nan") if self.looked is None else (self.stamp - self.looked) / 1e9

@@ -24,12 +24,13 @@ def robot(domain: int) -> Iterator[Robot]:
 def start(domain: int, tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
     """Starts the node: ``start(*arguments of ros_node.py, **parameters)``; dots in parameter names are written as
     ``__``. It is ended with the test. Where no cameras are named, the camera is asked for reliable delivery: a node
-    that changes over from best effort (``auto``) may miss the one image that a test sends.
+    that changes over from best effort (``auto``) may miss the one image that a test sends. Frames wait for the look at
+    them, so that a test hears about each image what it sent in it, unless ``cascade__patience`` says otherwise.
     """
     started: list[NodeProcess] = []
 
     def begin(*arguments: str, **options: Any) -> NodeProcess:
-        usual = {"labels": "cityscapes", "autostart": True}
+        usual = {"labels": "cityscapes", "autostart": True, "cascade.patience": 20.0}
         if "cameras" not in options:
             usual["camera.reliability"] = "reliable"
         named = usual | {k.replace("__", "."): v for k, v in options.items()}

@@ -40,10 +40,19 @@ class RedChannel:
 
 
 class People:
-    """One person where the red channel says so."""
+    """One person where the red channel says so; fails on an image whose blue channel is poison; does not answer while
+    the file ``hold`` is there.
+    """
 
-    def __call__(self, image, times):
+    def __init__(self, hold: Path | None) -> None:
+        self._hold = hold
+
+    def __call__(self, image, times, regions=None):
         with times.stage("instance/forward"):
+            while self._hold and self._hold.exists():
+                time.sleep(0.01)
+            if image[0, 0, 2] == POISON:
+                raise RuntimeError("the instance network broke")
             rows, columns = np.nonzero(image[..., 0] == PERSON)
         if not len(rows):
             return Instances.empty()
@@ -58,6 +67,7 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=0.0, help="that the semantic network takes")
     parser.add_argument("--load", type=float, default=0.0, help="seconds that loading takes")
     parser.add_argument("--weights", type=Path, help="loading fails while this file is missing")
+    parser.add_argument("--hold", type=Path, help="the instance network does not answer while this file is there")
     parser.add_argument("--without", help="a package that is made not importable")
     options, ros = parser.parse_known_args()
     if options.without:
@@ -67,6 +77,6 @@ if __name__ == "__main__":
         time.sleep(options.load)
         if options.weights and not options.weights.exists():
             raise ModelError(f"{options.weights}: the weights are missing; put them there")
-        return Networks(RedChannel(options.seconds), People())
+        return Networks(RedChannel(options.seconds), People(options.hold))
 
     raise SystemExit(main(ros, load))

@@ -1,8 +1,7 @@
-"""From a library's network to a graph, and what networks cost: the same labels in every runtime."""
+"""From a library's network to a graph: the same labels in every runtime."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -125,32 +124,3 @@ def test_a_graph_is_counted_by_hand(tmp_path: Path) -> None:
     found = complexity.of_graph(tmp_path / "x.onnx", (3, 8, 16))
     assert found.parameters == 108 + 32 + 80
     assert found.macs == 4 * 4 * 8 * 27 + 4 * 4 * 8 * 2 * 4 + 2 * 8 * 5 * 16
-
-
-def test_bench_makes_a_row_for_every_runtime(tmp_path: Path, torch: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    from seg_perception.cli import main
-
-    images, truths = tmp_path / "images", tmp_path / "truths"
-    images.mkdir()
-    truths.mkdir()
-    path = write(tmp_path, "lraspp_mobilenet_v3_large")
-    said = load_semantic(path, LabelSpace.load("voc"))(picture(), StageTimes()).labels
-    for number in range(2):
-        cv2.imwrite(str(images / f"{number}.png"), picture()[..., ::-1])
-        cv2.imwrite(str(truths / f"{number}.png"), said)
-    words = ["models", "bench", str(path), "--frames", "2", "--threads", "1", "--markdown", "--images", str(images)]
-    assert main([*words, "--truth", str(truths), "--labels", "voc", "--json", str(tmp_path / "out.json")]) == 0
-    printed = capsys.readouterr().out
-    rows = json.loads((tmp_path / "out.json").read_text())["rows"]
-    assert {row["runtime"] for row in rows} >= {"torch", "onnxruntime"}
-    for row in rows:
-        assert row["precision"] == "f32"
-        assert row["miou"] >= 0.99
-        assert row["agrees"] is None or row["agrees"] >= 0.999
-        assert 0 < row["forward_p50"] <= row["frame_p50"] <= row["frame_p95"]
-        assert row["peak"] > 10
-        assert f"| made  | {row['runtime']}" in printed
-    assert main([*words, "--truth", str(truths)]) == 2
-    assert "expected --images and --labels too" in capsys.readouterr().err
-    assert main([*words, "--truth", str(truths / "0.png"), "--labels", "voc"]) == 2
-    assert "none of its 1 files is called 1.png, as 1 of 2 images need" in capsys.readouterr().err

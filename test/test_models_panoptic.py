@@ -155,7 +155,14 @@ def test_a_unified_model_is_tracked_and_fused_as_a_cascade_is(tmp_path: Path) ->
         things = NAVIGATION.things[panoptic.semantic] & (image[..., 0] != 200)
         assert ((panoptic.panoptic >> 16 > 0) == (things & (number > 0))).all()  # an id after two looks
         ids.append([int(panoptic.panoptic[y, x]) >> 16 for y, x in ((9, 3 + number), (9, 6 + number), (14, 20))])
-        assert set(result.seconds) == {"panoptic/prepare", "panoptic/forward", "panoptic/decode", "track", "fuse"}
+        assert set(result.seconds) == {
+            "panoptic/prepare",
+            "panoptic/forward",
+            "panoptic/decode",
+            "motion",
+            "track",
+            "fuse",
+        }
     assert len(set(ids[-1])) == 3
     assert all(later == ids[1] for later in ids[1:])
     models = provenance(tmp_path, "/image", config, NAVIGATION, networks)["models"]
@@ -173,7 +180,7 @@ def test_what_makes_no_sense_beside_a_unified_model_is_said(tmp_path: Path) -> N
     with pytest.raises(ConfigError, match=r"instance is 'yolov8n_seg', but .* leave instance empty"):
         Networks.load(PipelineConfig(models=ModelsConfig(semantic=path, instance="yolov8n_seg")), NAVIGATION)
     config = PipelineConfig(models=ModelsConfig(semantic=path))
-    with pytest.raises(ConfigError, match=r"every is 3, but .* sees every frame: set it to 1"):
+    with pytest.raises(ConfigError, match=r"every is 3, but .* sees every frame: set them to"):
         Networks.load(PipelineConfig(models=config.models, cascade=CascadeConfig(every=3)), NAVIGATION)
     semantic = str(write(tmp_path, name="classes", task="semantic"))
     with pytest.raises(ModelError, match="is for task 'panoptic', so it cannot be the instance network"):

@@ -10,11 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import yaml
+from library_networks import SIZE, queries, write
 
 from seg_perception.config import ModelsConfig, PipelineConfig
 from seg_perception.labels import LabelSpace
-from seg_perception.models import Execution, PanopticNetwork, load_panoptic
+from seg_perception.models import Execution, PanopticNetwork, commands, load_panoptic
 from seg_perception.pipeline import Networks, Pipeline
 from seg_perception.timing import StageTimes
 from seg_perception.types import Frame
@@ -24,70 +24,18 @@ pytest.importorskip("torchvision")
 transformers = pytest.importorskip("transformers")
 
 COCO = LabelSpace.load("coco_panoptic")
-SIZE = (64, 96)
 QUERIES = 30
-SWIN = {
-    "model_type": "swin",
-    "embed_dim": 12,
-    "depths": [1, 1, 1, 1],
-    "num_heads": [1, 2, 2, 4],
-    "window_size": 4,
-    "out_features": ["stage1", "stage2", "stage3", "stage4"],
-}
-SMALL = {"encoder_feedforward_dim": 32, "encoder_layers": 1, "num_attention_heads": 2, "dim_feedforward": 32}
 FAMILIES = {
-    "Mask2FormerForUniversalSegmentation": (
-        {"feature_size": 32, "mask_feature_size": 32, "hidden_dim": 32, "decoder_layers": 2, **SMALL},
-        transformers.Mask2FormerImageProcessor,
-        [384, 384],
-    ),
-    "MaskFormerForInstanceSegmentation": (
-        {
-            "fpn_feature_size": 32,
-            "mask_feature_size": 32,
-            "decoder_config": {"model_type": "detr", "d_model": 32, "decoder_layers": 1, "num_queries": QUERIES},
-        },
-        transformers.MaskFormerImageProcessor,
-        [0, 0],
-    ),
-    "OneFormerForUniversalSegmentation": (
-        {"conv_dim": 32, "mask_dim": 32, "hidden_dim": 32, "decoder_layers": 2, **SMALL},
-        transformers.OneFormerImageProcessor,
-        [0, 0],
-    ),
+    "Mask2FormerForUniversalSegmentation": (transformers.Mask2FormerImageProcessor, [384, 384]),
+    "MaskFormerForInstanceSegmentation": (transformers.MaskFormerImageProcessor, [0, 0]),
+    "OneFormerForUniversalSegmentation": (transformers.OneFormerImageProcessor, [0, 0]),
 }
+RULE = {"task": "panoptic", "decoder": "queries", "labels": "coco_panoptic", "score": 0.3, "share": 0.3}
 
 
-def write(folder: Path, family: str) -> Path:
-    arguments, _, grid = FAMILIES[family]
-    queries = {} if "decoder_config" in arguments else {"num_queries": QUERIES}
-    content = {
-        "name": "small",
-        "task": "panoptic",
-        "decoder": "queries",
-        "runtime": "torch",
-        "network": {
-            "library": "transformers",
-            "name": family,
-            "pretrained": "random",
-            "arguments": {"backbone_config": SWIN, **queries, **arguments},
-        },
-        "input": {
-            "name": "images",
-            "size": list(SIZE),
-            "resize": "stretch",
-            "scale": 1 / 255,
-            "mean": [0.485, 0.456, 0.406],
-            "std": [0.229, 0.224, 0.225],
-        },
-        "labels": "coco_panoptic",
-        "score": 0.3,
-        "share": 0.3,
-        "mask_grid": grid,
-    }
-    path = folder / "small.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
+def made(folder: Path, family: str) -> Path:
+    """The manifest of a small network."""
+    return write(folder, "transformers", family, queries(family, QUERIES), mask_grid=FAMILIES[family][1], **RULE)
 
 
 def sharpened(network: PanopticNetwork) -> Any:
@@ -111,8 +59,8 @@ def sharpened(network: PanopticNetwork) -> Any:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("size", [SIZE, (150, 310)])
 def test_both_halves_are_those_of_transformers(tmp_path: Path, family: str, size: tuple[int, int]) -> None:
-    network = load_panoptic(write(tmp_path, family), COCO, Execution(threads=1))
-    wrapper, kind = sharpened(network), FAMILIES[family][1]
+    network = load_panoptic(made(tmp_path, family), COCO, Execution(threads=1))
+    wrapper, kind = sharpened(network), FAMILIES[family][0]
     blocks = np.random.default_rng(1).integers(0, 256, (8, 12, 3), np.uint8)
     image = cv2.resize(blocks, size[::-1], interpolation=cv2.INTER_NEAREST)
     read = transformers.MaskFormerImageProcessor(do_resize=False)  # all three normalise alike
@@ -147,7 +95,7 @@ def test_both_halves_are_those_of_transformers(tmp_path: Path, family: str, size
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_pipeline_runs_it_alone(tmp_path: Path, family: str) -> None:
-    config = PipelineConfig(labels="coco_panoptic", models=ModelsConfig(semantic=str(write(tmp_path, family))))
+    config = PipelineConfig(labels="coco_panoptic", models=ModelsConfig(semantic=str(made(tmp_path, family))))
     networks = Networks.load(config, COCO)
     sharpened(networks.loaded[0])  # type: ignore[arg-type]
     perceive = Pipeline(networks, COCO, config)
@@ -156,3 +104,18 @@ def test_the_pipeline_runs_it_alone(tmp_path: Path, family: str) -> None:
         result = perceive(Frame(number * 10**8, "camera", image))
         np.testing.assert_array_equal(result.panoptic.panoptic & 0xFFFF, result.panoptic.semantic)
         np.testing.assert_array_equal(result.panoptic.confidence == 0, result.panoptic.semantic == 255)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_its_graph_says_the_same(tmp_path: Path, family: str) -> None:
+    for package in ("onnxscript", "onnxruntime", "openvino"):
+        pytest.importorskip(package)
+    assert "any batch" in commands.export(made(tmp_path, family), tmp_path / "graph.onnx")
+    image = np.random.default_rng(2).integers(0, 256, (*SIZE, 3), np.uint8)
+    paths = {"torch": tmp_path / "made.yaml", **dict.fromkeys(("onnxruntime", "openvino"), tmp_path / "graph.yaml")}
+    said = {
+        runtime: load_panoptic(path, COCO, Execution(runtime, threads=1))(image, StageTimes())[0].confidence
+        for runtime, path in paths.items()
+    }
+    for runtime in ("onnxruntime", "openvino"):  # labels of random weights are ties; the probabilities are not
+        np.testing.assert_allclose(said[runtime].astype(int), said["torch"].astype(int), atol=1)

@@ -25,6 +25,14 @@ def detections(count: int, name: str = "car") -> records.Detection2DArray:
     )
 
 
+BOX = records.BoundingBox3D(records.Pose(records.Point(1.0, 2.0, 0.5)), records.Vector3(4.5, 1.8, 1.5))
+HYPOTHESIS = records.ObjectHypothesisWithPose(records.ObjectHypothesis("car", 0.75))
+LINES = records.Marker(
+    HEADER, "box", 7, records.Marker.LINE_LIST, scale=records.Vector3(0.03), color=records.ColorRGBA(1.0, 0.5, 0.0, 1.0),
+    lifetime=records.Duration(1, 5), points=(records.Point(1.0, 2.0, 3.0), records.Point()), text="car #7",
+)  # fmt: skip
+GRID = records.MapMetaData(HEADER.stamp, 0.125, 3, 2, records.Pose(records.Point(-1.5, 2.0, 0.0)))
+
 EXAMPLES = [
     records.Image.of(HEADER, "mono8", np.arange(15, dtype=np.uint8).reshape(3, 5)),
     records.Image.of(HEADER, "32SC1", np.arange(6, dtype=np.int32).reshape(2, 3) - 3),
@@ -33,6 +41,10 @@ EXAMPLES = [
     records.LabelInfo(HEADER, (records.VisionClass(0, "road"), records.VisionClass(1, "sidewalk")), 0.5),
     detections(0),
     detections(3),
+    records.Detection3DArray(HEADER, ()),
+    records.Detection3DArray(HEADER, (records.Detection3D(HEADER, (HYPOTHESIS,), BOX, "7"),) * 2),
+    records.MarkerArray((records.Marker(HEADER, action=records.Marker.DELETEALL), LINES)),
+    records.OccupancyGrid(HEADER, GRID, np.array([-1, 0, 100, 20, 50, -1], np.int8)),
 ]
 
 

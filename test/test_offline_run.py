@@ -6,6 +6,7 @@ import importlib.util
 import json
 import math
 import os
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ import pytest
 from numpy.typing import NDArray
 
 from seg_perception import records
+from seg_perception.cascade import CascadeConfig
 from seg_perception.config import ModelsConfig, OutputConfig, PipelineConfig
 from seg_perception.conformance import pixels, violations
 from seg_perception.errors import BagError, ConfigError
@@ -29,7 +31,7 @@ from seg_perception.offline.writer import BagWriter, qos
 from seg_perception.outputs import table
 from seg_perception.pipeline import Networks
 from seg_perception.timing import StageTimes
-from seg_perception.types import SemanticMap, UInt8Array
+from seg_perception.types import Instances, Mask, SemanticMap, UInt8Array
 
 HEIGHT, WIDTH = 24, 32
 TOPIC, INFO = "/front/image_raw", "/front/camera_info"
@@ -147,7 +149,7 @@ def test_the_json_says_what_the_result_depends_on_and_how_long_it_took(tmp_path:
     assert content["models"] == [{"model": "brightness"}]
     assert content["config"]["labels"] == "camvid"
     assert content["source"] == {"bag": "in.mcap", "topic": TOPIC}
-    for stage in ("read", "image", "semantic/forward", "track", "fuse", "write"):
+    for stage in ("read", "image", "semantic/forward", "fuse", "write"):
         times = content["milliseconds"][stage]
         assert 0 <= times["p50"] <= times["p95"] <= times["p99"]
         assert times["frames"] == 4
@@ -392,3 +394,60 @@ def test_a_lidar_point_lands_where_kitti_says(data: Path, tmp_path: Path, make_b
     ahead = theirs[:, 2] > 1.0
     assert ahead.sum() > 100
     assert np.allclose((ours[:, :2] / ours[:, 2:])[ahead], (theirs[:, :2] / theirs[:, 2:])[ahead], atol=0.01)
+
+
+@dataclass(frozen=True)
+class GreenThing:
+    """An instance network of one thing: a box whose place follows the green channel."""
+
+    def describe(self) -> dict[str, str | int]:
+        return {"model": "green"}
+
+    def __call__(self, image: UInt8Array, times: StageTimes, regions: Any = None) -> Instances:
+        with times.stage("instance/forward"):
+            x, y = int(image[0, 0, 1]) % 16, int(image[0, 1, 1]) % 8
+        if image[0, 2, 1] > 230:
+            raise RuntimeError("too green")
+        mask = Mask(x, y, np.ones((12, 12), np.bool_))
+        box = np.array([[x, y, x + 12, y + 12]], np.float32)
+        return Instances(box, np.array([0.9], np.float32), np.array([SPACE.id("car")], np.uint8), (mask,))
+
+
+@pytest.mark.parametrize("latency", [(0.0,), (0.25,), (0.08, 0.31, 0.17)])
+def test_runs_with_a_slow_instance_network_write_the_same_bytes_on_every_machine(
+    tmp_path: Path, latency: tuple[float, ...]
+) -> None:
+    bag = make(tmp_path / "in.mcap", [picture(i) for i in range(30)])
+    cascade = CascadeConfig(instance_latency=latency)
+    config = replace(CONFIG, cascade=cascade)
+    slow = iter(np.random.default_rng(0).uniform(0, 0.02, 100).tolist())
+
+    class Slow(GreenThing):
+        def __call__(self, image: UInt8Array, times: StageTimes, regions: Any = None) -> Instances:
+            time.sleep(next(slow))  # what the machine does must not matter
+            return super().__call__(image, times, regions)
+
+    for name, network in (("a", GreenThing()), ("b", Slow())):
+        run_bag(
+            bag, tmp_path / f"{name}.mcap", config, load=lambda c, s, n=network: Networks(Brightness(), n),
+            say=lambda sentence: None, progress=False,
+        )  # fmt: skip
+    assert (tmp_path / "a.mcap").read_bytes() == (tmp_path / "b.mcap").read_bytes()
+    content = json.loads((tmp_path / "b.json").read_text())
+    assert content["config"]["cascade"]["instance_latency"] == list(latency)
+    assert content["looks"]["used"] > 0
+    assert content["instance_age_ms"]["p50"] == pytest.approx(0.0 if max(latency) == 0 else 300.0, abs=150)
+
+
+def test_an_instance_network_that_fails_is_said_once_and_counted(tmp_path: Path) -> None:
+    frames = [picture(i) for i in range(30)]
+    bad = sum(int(f.data.reshape(HEIGHT, WIDTH, 3)[0, 2, 1]) > 230 for f in frames)
+    bag = make(tmp_path / "in.mcap", frames)
+    said: list[str] = []
+    report = run_bag(
+        bag, tmp_path / "out.mcap", CONFIG, load=lambda c, s: Networks(Brightness(), GreenThing()),  # type: ignore[arg-type]
+        say=said.append, progress=False,
+    )  # fmt: skip
+    assert bad > 1
+    assert (report.written, report.looks["failed"], report.looks["used"]) == (30, bad, 30 - bad)
+    assert said == ["the instance network failed with RuntimeError: too green"]

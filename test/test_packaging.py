@@ -106,7 +106,7 @@ def test_ament_finds_the_package(installed: Path) -> None:
 
 def test_ros2_run_finds_the_executables(installed: Path) -> None:
     folder = next(installed.glob("**/lib/seg_perception"))
-    assert sorted(p.name for p in folder.iterdir()) == ["seg_perception", "segmentation"]
+    assert sorted(p.name for p in folder.iterdir()) == ["projection", "seg_perception", "segmentation"]
     assert all(os.access(p, os.X_OK) for p in folder.iterdir())
 
 

@@ -291,6 +291,74 @@ def test_a_network_that_fails_costs_one_frame(start, robot):
     assert node.said("a frame failed with RuntimeError: the network broke") == 1
 
 
+def test_frames_are_answered_while_the_instance_network_is_not_done(start, robot, tmp_path):
+    hold = tmp_path / "hold"
+    start("--hold", str(hold), cascade__patience=0.0)
+    heard = robot.hear("/camera/panoptic/image_raw", Image, connect=True)
+    images = robot.publisher("/camera/image_raw", Image)
+    person = ROAD.copy()
+    person[10:30, 10:20, 0] = 11
+
+    def send(count):
+        for _ in range(count):
+            before = len(heard)
+            images.publish(image((before + 1) * SECOND // 30, person))
+            robot.until(lambda n=before: len(heard) > n, "a mask")
+        return [int(np.frombuffer(m.data, np.int32).reshape(36, 64)[20, 15] >> 16) for m in heard[-count:]]
+
+    hold.touch()
+    assert set(send(30)) == {0}, "nobody knows which person it is, and nobody waits"
+    numbers = robot.diagnostics()
+    assert (numbers["published"], numbers["looks.used"], numbers["instance_age_s"]) == ("30", "0", "nan")
+    hold.unlink()
+    robot.until(lambda: send(1)[0] > 0, "the person's id")
+    hold.touch()
+    send(3)  # the last look that was let through comes back with one of these
+    settled = robot.diagnostics()["looks.used"]
+    assert set(send(9)) == {1}, "the person is carried on"
+    numbers = robot.diagnostics()
+    assert numbers["looks.used"] == settled
+    assert float(numbers["instance_age_s"]) > 0.2
+    assert accounted(numbers) == 0
+    hold.unlink()
+
+
+def test_an_answer_that_comes_too_late_is_dropped_and_told_once(start, robot, tmp_path):
+    hold = tmp_path / "hold"
+    node = start("--hold", str(hold), cascade__timeout=0.5, cascade__patience=0.0)
+    heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
+    images = robot.publisher("/camera/image_raw", Image)
+
+    def send(stamp):
+        before = len(heard)
+        images.publish(image(stamp, ROAD))
+        robot.until(lambda: len(heard) > before, "a mask")
+
+    for n in range(2):
+        hold.touch()
+        send((10 * n + 1) * SECOND)
+        hold.unlink()
+        time.sleep(0.3)
+        send((10 * n + 3) * SECOND)
+    robot.until(lambda: robot.diagnostics()["looks.late"] == "2", "the account of late answers")
+    assert node.said("too late for cascade.timeout") == 1
+
+
+def test_an_instance_network_that_fails_costs_no_frame(start, robot):
+    node = start(cascade__patience=0.0)
+    heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
+    images = robot.publisher("/camera/image_raw", Image)
+    poison = ROAD.copy()
+    poison[..., 2] = 254
+    for n in range(1, 11):
+        images.publish(image(n * SECOND // 10, poison))
+        robot.until(lambda n=n: len(heard) == n, "a mask")
+        time.sleep(0.05)
+    robot.until(lambda: int(robot.diagnostics()["looks.failed"]) >= 2, "the account of failures")
+    assert robot.diagnostics()["published"] == "10"
+    assert node.said("the instance network failed with RuntimeError: the instance network broke") == 1
+
+
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
@@ -456,6 +524,8 @@ def test_the_trace_has_a_line_per_published_frame(start, robot, tmp_path):
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [(line["camera"], line["stamp"]) for line in lines] == [("camera", i * SECOND) for i in range(3)]
     assert "semantic/forward" in lines[0]["seconds"]
+    assert [(line["looked"], len(line["looks"])) for line in lines] == [(i * SECOND, 1) for i in range(3)]
+    assert "instance/forward" in lines[0]["looks"][0]["seconds"]
 
 
 def test_a_trace_that_finds_no_room_costs_nothing_else(start, robot):

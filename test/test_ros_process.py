@@ -10,12 +10,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from seg_perception.ros import parameters, qos, transport
 from seg_perception.ros.memory import resident_bytes
 from seg_perception.ros.statistics import CameraStatistics
+from seg_perception.types import LookReport, PanopticMap, Perception, Tracks
 
 
 @pytest.fixture
@@ -87,14 +89,19 @@ def test_reliability_asked_of_a_camera(setting, offers, asked):
 
 def test_statistics_are_bounded_and_say_how_long():
     statistics = CameraStatistics()
-    assert all(map(math.isnan, (*statistics.latency(), statistics.instance_age())))
+    assert all(map(math.isnan, (*statistics.latency(), *statistics.look_latency(), statistics.instance_age)))
+    nothing = np.zeros((0, 0), np.uint8)
+    panoptic = PanopticMap(nothing, nothing, nothing.astype(np.int32))
     for i in range(10_000):
-        seconds = {"semantic/forward": 0.1, **({"instance/forward": 0.5} if i % 10 == 0 else {})}
-        statistics.answered(i * 10**8, seconds, 0.001 * (i % 100))
+        looks = (LookReport(i * 10**8, 0.7, {"instance/forward": 0.5}, "used"),) if i % 10 == 0 else ()
+        result = Perception(i * 10**8, "", panoptic, Tracks.empty(), {}, i // 10 * 10**9, looks)
+        statistics.answered(result, {"semantic/forward": 0.1}, 0.001 * (i % 100))
     assert statistics.published == 10_000
     assert statistics.latency() == pytest.approx((0.0495, 0.09405, 0.09801), abs=1e-3)
     assert statistics.stages() == pytest.approx({"semantic/forward": 0.1, "instance/forward": 0.5})
-    assert statistics.instance_age() == pytest.approx(0.9)
+    assert statistics.instance_age == pytest.approx(0.9)
+    assert statistics.look_latency() == pytest.approx((0.7, 0.7, 0.7))
+    assert dict(statistics.looks) == {"used": 1000}
     assert max(map(len, statistics._stages.values())) == len(statistics._latencies) == 300
 
 

@@ -15,7 +15,7 @@ os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("LP_NUM_THREADS", "1")
 pytest.importorskip("mujoco", reason="the world is rendered by MuJoCo: pip install mujoco")
 
-from tools.world import mesh, textures, variants
+from tools.world import drives, mesh, textures, variants
 from tools.world.camera import rotation
 from tools.world.lidar import Lidar
 from tools.world.motion import Along, Loop, Straight
@@ -172,6 +172,29 @@ def test_stills_have_consistent_truth() -> None:
         assert view.image.shape == (144, 256, 3)
         np.testing.assert_array_equal(view.thing > 0, view.semantic >= len(STUFF))
     assert np.mean(views[0].semantic != views[1].semantic) > 0.05
+
+
+def test_drives_are_bolder_sequences_with_consistent_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drives, "SCENES", 2)
+    monkeypatch.setattr(drives, "VIEWS", 2)
+    drives.write_drives(tmp_path / "a", 0, 1)
+    drives.write_drives(tmp_path / "b", 0, 1)
+    views = np.load(tmp_path / "a" / "00000.npy")
+    assert views.shape == (4, 360, 640, 5)
+    np.testing.assert_array_equal(views[..., 4] > 0, views[..., 3] >= len(STUFF))
+    np.testing.assert_array_equal(views, np.load(tmp_path / "b" / "00000.npy"))
+    assert variants.split_of(drives.SEEDS + 100_000) == "train"
+
+
+@pytest.mark.parametrize("kind", sorted(textures.PATTERNS))
+def test_a_free_surface_can_be_painted_for_every_kind(kind: str) -> None:
+    for seed in range(12):
+        picture = textures.free(np.random.default_rng(seed), kind)
+        assert picture.dtype == np.uint8
+        assert (
+            picture.shape
+            == textures.PATTERNS[kind][variants.TRAIN_VARIANTS[kind][0]](np.random.default_rng(seed)).shape
+        )
 
 
 def test_a_bag_holds_the_sequence_and_is_the_same_each_time(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from seg_perception import records
-from seg_perception.errors import BagError
+from seg_perception.errors import InputError
 from seg_perception.evaluation.confusion import Confusion
 from seg_perception.interfaces import serialised
 from seg_perception.labels import LabelSpace
 from seg_perception.offline.writer import BagWriter, qos
-from tools.world.score import DETECTIONS, PANOPTIC, TRUTH, confusions, main, score
+from tools.world.score import PANOPTIC, TRUTH, confusions, main, score
 
+DETECTIONS = "/camera/detections"
 SPACE = LabelSpace.load("navigation")
 ROAD, PERSON = SPACE.id("road"), SPACE.id("person")
 
@@ -77,7 +78,7 @@ def test_the_table_and_the_json(bags: tuple[Path, Path], tmp_path: Path, capsys:
 
 def test_bags_that_do_not_belong_together(bags: tuple[Path, Path], tmp_path: Path) -> None:
     other = write(tmp_path / "b.mcap", PANOPTIC, {5: frame(20)}, True)
-    with pytest.raises(BagError, match=r"none of its stamps .* is one of the 3 on /truth/panoptic"):
+    with pytest.raises(InputError, match=r"none of the 1 frame of .*b.mcap is one of the 3 of .*a.mcap"):
         score(bags[0], other)
 
 

@@ -13,10 +13,12 @@ pytest.importorskip("torch", reason="training needs torch: pip install torch")
 
 import torch
 
-from tools.train.data import SMALLEST, Batch, Shards, plain_batch, training_batch
+from tools.train import variety
+from tools.train.data import SMALLEST, Batch, Shards, VariedBatches, plain_batch, training_batch
 from tools.train.evaluate import decode, score
 from tools.train.losses import assign, iou, losses
 from tools.train.networks import InstanceNetwork, Network, SemanticNetwork, cell_centres, parameters
+from tools.train.run import PEAK, VARIED_PEAK, Trainer
 from tools.world.variants import CLASS_ID, CLASSES, THINGS
 
 
@@ -51,13 +53,63 @@ def test_training_batch_keeps_picture_and_truth_together(shards: Shards) -> None
     for seed in range(8):
         batch = training_batch(shards, np.random.default_rng(seed), 2, (320, 192), 0.6)
         assert batch.image.shape == (2, 3, 192, 320)
-        np.testing.assert_array_equal((batch.thing > 0).numpy(), (batch.semantic >= CLASSES.index("person")).numpy())
-        for p, number in zip(*torch.nonzero(batch.number, as_tuple=True), strict=True):
-            x0, y0, x1, y1 = batch.box[p, number].int().tolist()
-            inside = batch.thing[p] == batch.number[p, number]
-            assert inside.sum() == inside[y0:y1, x0:x1].sum()
-            assert inside[y0:y1, x0].any()
-            assert inside[y0, x0:x1].any()
+        _is_consistent(batch)
+
+
+def _is_consistent(batch: Batch) -> None:
+    np.testing.assert_array_equal((batch.thing > 0).numpy(), (batch.semantic >= CLASSES.index("person")).numpy())
+    for p, number in zip(*torch.nonzero(batch.number, as_tuple=True), strict=True):
+        x0, y0, x1, y1 = batch.box[p, number].int().tolist()
+        inside = batch.thing[p] == batch.number[p, number]
+        assert inside.sum() == inside[y0:y1, x0:x1].sum()
+        assert inside[y0:y1, x0].any()
+        assert inside[y0, x0:x1].any()
+
+
+def test_varied_batch_keeps_picture_and_truth_together(shards: Shards, tmp_path: Path) -> None:
+    (tmp_path / "drives").mkdir()
+    np.save(tmp_path / "drives" / "00000.npy", np.zeros((2, 360, 640, 5), np.uint8))
+    drives = Shards(tmp_path / "drives")
+    batches = VariedBatches((320, 192), fours=0.5)
+    numbers = set()
+    for seed in range(8):
+        batch = batches.draw([shards, drives], np.random.default_rng(seed), 2)
+        assert batch.image.shape == (2, 3, 192, 320)
+        assert 0 <= batch.image.min() < batch.image.max() <= 1
+        _is_consistent(batch)
+        numbers |= set(batch.number.unique().tolist())
+    assert max(numbers) > variety.PART_LIMIT, "no picture was put together of four with things in the later ones"
+
+
+def test_repainting_changes_whole_segments_only() -> None:
+    view = _view()
+    bank, other = variety.patterns(4), np.random.default_rng(0).integers(0, 255, view.shape, np.uint8)
+    changed = 0
+    for seed in range(6):
+        image = variety.repaint(view[..., :3], view[..., 3:], other, bank, np.random.default_rng(seed))
+        assert image.shape == view[..., :3].shape
+        assert image.dtype == np.uint8
+        road = np.abs(image[205:, :290].astype(int) - view[205:, :290, :3]).max(-1) > 1
+        assert not road.any() or road.mean() > 0.5
+        changed += int(road.any())
+    assert changed > 0
+
+
+def test_the_rate_starts_anew_for_the_varied_steps(shards: Shards, tmp_path: Path) -> None:
+    for name in ("train", "val", "drives"):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "00000.npy", np.stack([_view()] * 2))
+    trainer = Trainer(tmp_path, tmp_path / "out", steps=400, varied=200, seed=0)
+    rates = []
+    for step in (0, 300, 399, 400, 500, 599):
+        trainer.step = step
+        rates.append(trainer.rate)
+    assert rates[0] < 0.01 * PEAK
+    assert rates[1] < PEAK
+    assert rates[2] == pytest.approx(0.01 * PEAK, rel=0.01)
+    assert rates[3] < 0.011 * VARIED_PEAK
+    assert 0.4 * VARIED_PEAK < rates[4] < 0.6 * VARIED_PEAK
+    assert rates[5] == pytest.approx(0.01 * VARIED_PEAK, rel=0.05)
 
 
 def test_no_shards_is_said(tmp_path: Path) -> None:
@@ -169,18 +221,18 @@ def test_exported_halves_have_the_documented_layout() -> None:
 
 def test_export_is_half_as_large_says_the_same_and_signs_its_manifest(tmp_path: Path) -> None:
     onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
-    from tools.train.export import SIZE, export
+    from tools.train.export import export
 
     torch.manual_seed(1)
     module, path, manifest = SemanticNetwork(Network()).eval(), tmp_path / "small.onnx", tmp_path / "small.yaml"
     manifest.write_text("weights:\n  file: small.onnx\n  sha256: unknown\n")
-    export(module, path, ["logits"], CLASSES)  # compares with torch by itself
+    export(module, path, (512, 288), ["logits"], CLASSES)  # compares with torch by itself
     model = onnx.load(str(path))
     learned = sum(int(np.prod(a.dims)) for a in model.graph.initializer)
     assert path.stat().st_size < 2.2 * learned
     assert {p.key: p.value for p in model.metadata_props}["names"] == str(dict(enumerate(CLASSES)))
     assert hashlib.sha256(path.read_bytes()).hexdigest() in manifest.read_text()
-    image = np.random.default_rng(0).random((1, 3, SIZE[1], SIZE[0]), np.float32)
+    image = np.random.default_rng(0).random((1, 3, 288, 512), np.float32)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     with torch.no_grad():
         expected = module(torch.from_numpy(image)).numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,17 @@ def folded(counts: Int64Array, rows: NDArray[Any], columns: NDArray[Any], classe
     bins = np.minimum(rows.astype(np.int64), classes)[:, None] * size + np.minimum(columns, classes)
     sums = np.bincount(bins.reshape(-1), counts.reshape(-1), size * size)
     return Confusion(sums.astype(np.int64).reshape(size, size))
+
+
+def taken_for(found: Confusion, names: Sequence[str], most: int) -> list[tuple[str, str, float]]:
+    """What is most often taken for what: true class, predicted class, part of the true class's pixels; ``names`` of
+    the classes.
+    """
+    names = [*names, "unlabelled"]
+    part = found.judged / np.maximum(found.judged.sum(1, keepdims=True), 1)
+    np.fill_diagonal(part, 0.0)
+    rows, columns = np.unravel_index(np.argsort(-part, axis=None, kind="stable")[:most], part.shape)
+    return [(names[r], names[c], float(part[r, c])) for r, c in zip(rows, columns, strict=True) if part[r, c] > 0]
 
 
 def ratio(part: Any, whole: Any) -> Float64Array:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seg_perception.evaluation.confusion import mean, ratio
 from seg_perception.evaluation.segments import Float64Array, Overlap, Segments
@@ -66,9 +67,20 @@ class PanopticQuality:
         return np.asarray(self.tp + 0.5 * self.fp + 0.5 * self.fn)
 
 
-def panoptic_quality(pair: Overlap, truth: Segments, predicted: Segments, classes: int) -> PanopticQuality:
-    """Match the segments of two maps; what ``truth`` or ``predicted`` do not list is void, as is class 255. Other
-    classes are below ``classes``.
+class Matches(NamedTuple):
+    """The fate of the segments of a pair: ``truth`` and ``predicted`` positions of those matched, and their ``iou``;
+    positions of the ``missed`` true ones and of the ``invented`` predicted ones.
+    """
+
+    truth: NDArray[np.intp]
+    predicted: NDArray[np.intp]
+    iou: Float64Array
+    missed: NDArray[np.intp]
+    invented: NDArray[np.intp]
+
+
+def matches(pair: Overlap, truth: Segments, predicted: Segments) -> Matches:
+    """Match the segments of two maps; what ``truth`` or ``predicted`` do not list is void, as is class 255.
 
     Void pixels count for no union. An unmatched predicted segment is ignored when more than half of it is void or
     crowd of its class; a crowd is neither matched nor missed. COCO has at most one crowd segment per class and image;
@@ -82,11 +94,18 @@ def panoptic_quality(pair: Overlap, truth: Segments, predicted: Segments, classe
     rows, columns = np.nonzero(same & (iou > MATCHED))
     missed, invented = asked.copy(), given & ~mostly_ignored(pair, truth, t, p)
     missed[rows], invented[columns] = False, False
+    return Matches(rows, columns, iou[rows, columns], np.flatnonzero(missed), np.flatnonzero(invented))
+
+
+def panoptic_quality(pair: Overlap, truth: Segments, predicted: Segments, classes: int) -> PanopticQuality:
+    """What the :func:`matches` of two maps count for each class; classes are below ``classes``, or 255 for void."""
+    t, p = truth.of(pair.truth).classes, predicted.of(pair.predicted).classes
+    found = matches(pair, truth, predicted)
     return PanopticQuality(
-        np.bincount(t.classes[rows], iou[rows, columns], minlength=classes).astype(np.float64),
-        np.bincount(t.classes[rows], minlength=classes),
-        np.bincount(p.classes[invented], minlength=classes),
-        np.bincount(t.classes[missed], minlength=classes),
+        np.bincount(t[found.truth], found.iou, minlength=classes).astype(np.float64),
+        np.bincount(t[found.truth], minlength=classes),
+        np.bincount(p[found.invented], minlength=classes),
+        np.bincount(t[found.missed], minlength=classes),
     )
 
 

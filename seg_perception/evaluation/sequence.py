@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,19 +148,19 @@ class Scorer:
 
     def __init__(self, labels: LabelSpace, *, min_thing: int = 0, min_stuff: int = 0) -> None:
         self._labels, self._min_thing, self._min_stuff = labels, min_thing, min_stuff
-        self._confusion = Confusion.zero(len(labels))
-        self._panoptic = PanopticQuality.zero(len(labels))
         self._precision: AveragePrecision | None = None
-        self._moments: dict[int, list[Moment]] = {c.id: [] for c in labels.classes if c.kind == "thing"}
         self._pairs: list[Overlap] = []
 
-    def add(self, truth: NDArray[Any], predicted: NDArray[Any], found: Instances | None = None) -> None:
+    def add(
+        self, truth: NDArray[Any], predicted: NDArray[Any], found: Instances | None = None
+    ) -> tuple[Overlap, AveragePrecision | None]:
         """Score one frame: ``truth`` and ``predicted`` ``(H, W)`` int32; ``found`` are the predicted instances with
         their scores, for average precision (:func:`average_precision.painted` makes them of a panoptic map and the
         scores by track id). Give them for every frame or for none.
 
-        A frame that was never answered is scored by a map of 255. Raises :class:`InputError` when the maps differ in
-        size or show a class that the label space has not.
+        A frame that was never answered is scored by a map of 255. Returns the frame's overlap with void as -1, and how
+        its instances were judged. Raises :class:`InputError` when the maps differ in size or show a class that the
+        label space has not.
         """
         if self._pairs and (found is None) != (self._precision is None):
             raise InputError(
@@ -173,29 +173,15 @@ class Scorer:
         things, classes = self._labels.things, len(self._labels)
         t = Segments.truth(pair.truth, things)
         t = t.without_small(pair.truth_area, things, self._min_thing, self._min_stuff)
-        p = Segments.predicted(pair.predicted, things)
-        self._confusion += folded(pair.pixels, t.classes, pair.predicted & 0xFFFF, classes)
-        self._panoptic += panoptic_quality(pair, t, p, classes)
-        if found is not None:
-            part = average_precision(truth, t, things, found, classes)
-            self._precision = self._precision + part if self._precision else part
+        judged = average_precision(truth, t, things, found, classes) if found is not None else None
+        if judged is not None:
+            self._precision = self._precision + judged if self._precision else judged
         self._pairs.append(with_void(pair, t))
-        for label, moment in _moments(pair, t, p).items():
-            self._moments[label].append(moment)
+        return self._pairs[-1], judged
 
     def scores(self) -> Scores:
         """The scores of the frames so far."""
-        things, classes = self._labels.things, len(self._labels)
-        return Scores(
-            self._labels,
-            len(self._pairs),
-            self._confusion,
-            self._panoptic,
-            self._precision,
-            {label: tracking(frames) for label, frames in self._moments.items()},
-            {k: video_panoptic_quality(self._pairs, k, things, classes) for k in WINDOWS},
-            association_quality(sum(self._pairs, Overlap.empty()), things),
-        )
+        return scored(self._labels, self._pairs, self._precision)
 
     def _refuse_strangers(self, ids: Int64Array, whose: str) -> None:
         labels = ids & 0xFFFF
@@ -205,6 +191,31 @@ class Scorer:
                 f"frame {len(self._pairs)}: the {whose} has the class {strange[0]}, which the label space "
                 f"'{self._labels.name}' ({len(self._labels)} classes) has not; is it in another label space?"
             )
+
+
+def scored(labels: LabelSpace, pairs: Sequence[Overlap], precision: AveragePrecision | None = None) -> Scores:
+    """The scores of one sequence from the overlaps of its frames, in their order, with void as -1 (see
+    :func:`video.with_void`); ``precision`` is what was judged of its instances.
+    """
+    things, classes = labels.things, len(labels)
+    confusion, panoptic = Confusion.zero(classes), PanopticQuality.zero(classes)
+    moments: dict[int, list[Moment]] = {c.id: [] for c in labels.classes if c.kind == "thing"}
+    for pair in pairs:
+        t, p = Segments.truth(pair.truth, things), Segments.predicted(pair.predicted, things)
+        confusion += folded(pair.pixels, t.classes, pair.predicted & 0xFFFF, classes)
+        panoptic += panoptic_quality(pair, t, p, classes)
+        for label, moment in _moments(pair, t, p).items():
+            moments[label].append(moment)
+    return Scores(
+        labels,
+        len(pairs),
+        confusion,
+        panoptic,
+        precision,
+        {label: tracking(frames) for label, frames in moments.items()},
+        {k: video_panoptic_quality(pairs, k, things, classes) for k in WINDOWS},
+        association_quality(sum(pairs, Overlap.empty()), things),
+    )
 
 
 def _moments(pair: Overlap, t: Segments, p: Segments) -> dict[int, Moment]:

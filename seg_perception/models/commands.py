@@ -13,9 +13,10 @@ from time import perf_counter
 import numpy as np
 
 from seg_perception import resources
-from seg_perception.errors import ConfigError, SegPerceptionError
+from seg_perception.errors import SegPerceptionError
 from seg_perception.labels import LabelSpace
 from seg_perception.models import backends, weights
+from seg_perception.models.bench import command as bench
 from seg_perception.models.manifest import Manifest
 from seg_perception.models.networks import Engine, Execution
 from seg_perception.timing import StageTimes
@@ -38,21 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     written.add_argument("model", help="a shipped name, or the path of a manifest with 'network:'")
     written.add_argument("graph", type=Path, metavar="OUT.onnx", help="the file to write")
-    _add_bench(kinds.add_parser("bench", help="what networks cost on this machine, in every runtime"))
-
-
-def _add_bench(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("models", nargs="+", metavar="model", help="shipped names, or paths of manifests")
-    parser.add_argument("--runtimes", nargs="+", choices=backends.RUNTIMES, default=list(backends.RUNTIMES))
-    parser.add_argument("--precisions", nargs="+", choices=("f32", "bf16", "f16"), default=["f32"])
-    parser.add_argument("--frames", type=int, default=20, help="to time; default 20")
-    parser.add_argument("--threads", type=int, default=0, help="of each network; default 0: one per core")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="what torch computes on")
-    parser.add_argument("--images", type=Path, help="a file or a folder to look at; default: an image of blobs at 720p")
-    parser.add_argument("--truth", type=Path, help="a file or a folder of PNGs with the class ids of these images")
-    parser.add_argument("--labels", default="", help="the label space of the truth; needed with --truth")
-    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
-    parser.add_argument("--json", type=Path, help="write the numbers to this file")
+    bench.add_arguments(kinds.add_parser("bench", help="what networks cost on this machine, in every runtime"))
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -67,7 +54,7 @@ def command(arguments: argparse.Namespace) -> int:
     elif arguments.kind == "export":
         text = export(arguments.model, arguments.graph)
     else:
-        text, works = bench(arguments)
+        text, works = bench.run(arguments)
     print(text)
     return 0 if works else 1
 
@@ -160,33 +147,6 @@ def export(name_or_path: str | Path, graph: Path) -> str:
             ("differs from torch", f"{differs} of the output's largest number, at most"),
         ]
     )
-
-
-def bench(arguments: argparse.Namespace) -> tuple[str, bool]:
-    """The table of what networks cost here, and whether there is any row; see :mod:`seg_perception.bench`."""
-    from seg_perception import bench as costs
-
-    images, truths = costs.files(arguments.images, "--images"), costs.files(arguments.truth, "--truth")
-    if truths and not (images and arguments.labels):
-        raise ConfigError("--truth: of what, in which label space? expected --images and --labels too")
-    if truths and not len(truths) == len(images) == 1:
-        truths = costs.of_images(truths, images)
-    settings = costs.Settings(
-        tuple(arguments.runtimes),
-        tuple(arguments.precisions),
-        arguments.frames,
-        arguments.threads,
-        arguments.device,
-        images,
-        truths,
-        arguments.labels,
-    )
-    if arguments.json and not arguments.json.parent.is_dir():
-        raise ConfigError(f"--json: there is no folder {arguments.json.parent} to write {arguments.json.name} into")
-    rows, notes = costs.bench(arguments.models, settings)
-    if arguments.json:
-        arguments.json.write_text(costs.as_json(rows, notes, settings) + "\n", encoding="utf-8")
-    return "\n\n".join(filter(None, (costs.table(rows, arguments.markdown), *notes))), bool(rows)
 
 
 def _try(manifest: Manifest, runtime: str) -> str:

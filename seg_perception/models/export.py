@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import torch
 import yaml
+from onnxscript import opset18 as op
 
 from seg_perception.errors import ConfigError, ModelError
 from seg_perception.models import families, weights
@@ -73,7 +74,13 @@ def _write(network: NamedOutputs, manifest: Manifest, graph: Path) -> None:
     how: dict[str, Any] = {"dynamo": False, "opset_version": 17}  # a trace: it follows one image through torchvision
     if network.any_batch:
         shapes = ({0: torch.export.Dim("batch")},)
-        how = {"dynamo": True, "opset_version": _OPSET, "dynamic_shapes": shapes, "external_data": False}
+        how = {
+            "dynamo": True,
+            "opset_version": _OPSET,
+            "dynamic_shapes": shapes,
+            "external_data": False,
+            "custom_translation_table": {torch.ops.aten._is_all_true.default: _is_all_true},
+        }
     try:
         with _quiet():
             torch.onnx.export(
@@ -92,6 +99,12 @@ def _write(network: NamedOutputs, manifest: Manifest, graph: Path) -> None:
         raise ModelError(
             f"model '{manifest.name}' cannot be written as ONNX by torch {torch.__version__}: {first_line(error)}"
         ) from error
+
+
+def _is_all_true(x: Any) -> Any:
+    """In ONNX what the exporter does not know: OneFormer asks whether a mask masks nothing."""
+    least = op.ReduceMin(op.Cast(x, to=onnx.TensorProto.INT32), keepdims=0)
+    return op.Cast(least, to=onnx.TensorProto.BOOL)
 
 
 @contextmanager

@@ -78,6 +78,19 @@ def views(spec: Input, height: int, width: int) -> tuple[View, ...]:
     return tiles
 
 
+def region_views(spec: Input, regions: Float32Array, height: int, width: int) -> tuple[View, ...]:
+    """A view of each of ``regions`` ``(R, 4)`` x0 y0 x1 y1 of an image of that size, rounded to whole pixels and as
+    large as the network's input allows.
+    """
+    shown: list[View] = []
+    for x0, y0, x1, y1 in np.rint(regions).astype(np.intp).tolist():
+        left, top = max(0, min(x0, width - 1)), max(0, min(y0, height - 1))
+        right, bottom = max(left + 1, min(x1, width)), max(top + 1, min(y1, height))
+        size = (bottom - top, right - left)
+        shown.append(_letterboxed((top, bottom, top, bottom), (left, right, left, right), spec.size, size))
+    return tuple(shown)
+
+
 def _letterboxed(
     row: tuple[int, int, int, int], column: tuple[int, int, int, int], size: tuple[int, int], fitted: tuple[int, int]
 ) -> View:

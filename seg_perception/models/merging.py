@@ -76,6 +76,12 @@ def merge(found: Sequence[tuple[View, Instances]], height: int, width: int, iou:
     )
 
 
+def uncut(found: Instances, view: View, height: int, width: int) -> Instances:
+    """Those of the things found in ``view`` that do not end at a border of it which is not the image's."""
+    whole = [i for i, box in enumerate(found.boxes) if not _is_cut(box, view, height, width)]
+    return Instances(found.boxes[whole], found.scores[whole], found.labels[whole], tuple(found.masks[i] for i in whole))
+
+
 def _without_doubles(things: Sequence[_Find]) -> list[_Find]:
     """Networks see halves of a thing as things of their own, in boxes that overlap little. Masks of things that hide
     each other hardly overlap, so a find that lies mostly within a better one of its class is none; except that a coarse

@@ -18,9 +18,9 @@ from seg_perception.models import backends
 from seg_perception.models.backends import Backend, resolved_precision, resolved_threads
 from seg_perception.models.conformity import mismatches
 from seg_perception.models.decoders import dense_logits, queries, rcnn, yolo
-from seg_perception.models.geometry import View, views
+from seg_perception.models.geometry import View, region_views, views
 from seg_perception.models.manifest import Manifest
-from seg_perception.models.merging import merge
+from seg_perception.models.merging import merge, uncut
 from seg_perception.models.prepare import Preparer
 from seg_perception.timing import StageTimes
 from seg_perception.types import Float32Array, Instances, SemanticMap, UInt8Array
@@ -66,15 +66,23 @@ class Engine:
         batch = self.backend.inputs[0].shape[0]
         self._buffers = np.zeros((batch or 1, *manifest.input_shape), np.float32)
 
-    def __call__(self, image: UInt8Array, times: StageTimes) -> Iterator[tuple[View, list[Float32Array]]]:
-        """Every view of ``image`` with the outputs for it, each without its batch axis and valid until the next."""
+    def __call__(
+        self, image: UInt8Array, times: StageTimes, regions: Float32Array | None = None
+    ) -> Iterator[tuple[View, list[Float32Array]]]:
+        """Every view of ``image``, or a view of each of its ``regions`` ``(R, 4)``, with the outputs for it, each
+        without its batch axis and valid until the next.
+        """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
             raise InputError(
                 f"model '{self.manifest.name}' was given an image of shape {image.shape} and type {image.dtype}; "
                 "expected (height, width, 3) uint8 RGB"
             )
         task, batch = self.manifest.task, len(self._buffers)
-        shown = self._views(image.shape[0], image.shape[1])
+        height, width = image.shape[:2]
+        if regions is None:
+            shown = self._views(height, width)
+        else:
+            shown = region_views(self.manifest.input, regions, height, width)
         for start in range(0, len(shown), batch):
             group = shown[start : start + batch]
             with times.stage(f"{task}/prepare"):
@@ -162,20 +170,22 @@ class InstanceNetwork(_Network):
         decoders = {"yolo": self._yolo, "rcnn": self._rcnn, "queries": self._queries}
         self._decode = decoders[engine.manifest.decoder]
 
-    def __call__(self, image: UInt8Array, times: StageTimes) -> Instances:
-        """``image`` ``(H, W, 3)`` uint8 RGB to the things in it.
+    def __call__(self, image: UInt8Array, times: StageTimes, regions: Float32Array | None = None) -> Instances:
+        """``image`` ``(H, W, 3)`` uint8 RGB to the things in it, or to those that lie whole within one of its
+        ``regions`` ``(R, 4)`` float32 x0 y0 x1 y1.
 
         Adds the stages ``instance/prepare``, ``instance/forward`` and ``instance/decode`` to ``times``. Raises
         :class:`InputError` for another kind of image.
         """
-        manifest = self.manifest
+        manifest, (height, width) = self.manifest, image.shape[:2]
         found: list[tuple[View, Instances]] = []
         with self._engine.lock:
-            for view, outputs in self._engine(image, times):
+            for view, outputs in self._engine(image, times, regions):
                 with times.stage("instance/decode"):
-                    found.append((view, self._decode(outputs, view)))
+                    things = self._decode(outputs, view)
+                    found.append((view, things if regions is None else uncut(things, view, height, width)))
         with times.stage("instance/decode"):
-            return merge(found, image.shape[0], image.shape[1], manifest.iou)
+            return merge(found, height, width, manifest.iou)
 
     def _yolo(self, outputs: list[Float32Array], view: View) -> Instances:
         (anchors, prototypes), manifest, size = outputs, self.manifest, self.manifest.input.size

@@ -46,7 +46,8 @@ def as_note(content: Mapping[str, Any]) -> dict[str, str]:
 @dataclass
 class RunReport:
     """How a run went: frames by fate (``refused`` by reason), what was odd about the stream, whether the bag turned
-    out damaged, and the seconds that each frame spent in each stage.
+    out damaged; looks of the instance network by outcome, and how old the newest was at each frame, in seconds of the
+    stamps; what was carried into space and what could not be; the seconds that each frame spent in each stage.
     """
 
     read: int = 0
@@ -56,6 +57,9 @@ class RunReport:
     time_jumps: int = 0
     standing_stamps: int = 0
     damage: str | None = None
+    looks: Counter[str] = field(default_factory=Counter)
+    ages: list[float] = field(default_factory=list)
+    projection: Mapping[str, int] = field(default_factory=dict)
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def add_times(self, seconds: Mapping[str, float]) -> None:
@@ -72,6 +76,9 @@ class RunReport:
             "time_jumps": self.time_jumps,
             "standing_stamps": self.standing_stamps,
             "damage": self.damage,
+            "looks": dict(self.looks),
+            "instance_age_ms": _percentiles(self.ages) if self.ages else None,
+            "projection": dict(self.projection),
             "milliseconds": {stage: _percentiles(values) for stage, values in self.seconds.items()},
         }
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rosbags.serde import SerdeError
 from tqdm import tqdm
@@ -25,16 +26,20 @@ from seg_perception.errors import BagError, ConfigError, InputError
 from seg_perception.images import decode_compressed, decode_image
 from seg_perception.interfaces import serialised, typestore
 from seg_perception.labels import LabelSpace
+from seg_perception.offline import many
 from seg_perception.offline.bags import Bag, Message, Topic, namespace
+from seg_perception.offline.collection import Source, find
+from seg_perception.offline.projection import BagProjection, projected_outputs
 from seg_perception.offline.report import RunReport, as_note, provenance
 from seg_perception.offline.writer import BagWriter, qos
 from seg_perception.outputs import LABEL_INFO_TOPIC, Output, label_info, table, view
 from seg_perception.pipeline import Looks, Networks, Pipeline
 from seg_perception.records import NANOSECONDS, CameraInfo, CompressedImage, LabelInfo
 from seg_perception.timing import StageTimes
-from seg_perception.types import CameraModel, Frame
+from seg_perception.types import CameraModel, Frame, Perception
 
 Load = Callable[[PipelineConfig, LabelSpace], Looks]
+V = TypeVar("V")
 
 
 def run_bag(
@@ -45,6 +50,8 @@ def run_bag(
     topic: str | None = None,
     camera: str | None = None,
     outputs: Sequence[str] = (),
+    depth: str | None = None,
+    points: str | None = None,
     load: Load = Networks.load,
     say: Callable[[str], None] = print,
     progress: bool = True,
@@ -56,12 +63,19 @@ def run_bag(
     :func:`seg_perception.outputs.table`; empty means all but the group masks, the PNG masks and the overlay. Messages
     carry the source image's header, and the source message's log time as their own.
 
+    ``depth`` and ``points`` name topics of the bag (depth images, clouds) onto which the masks are carried; the outputs
+    are then those of :func:`seg_perception.projection.outputs.table` too.
+
     A frame that cannot be used is counted by reason and said once; a damaged bag gives what could be read of it, and
     ``damage`` in the report. Raises :class:`BagError`, :class:`ConfigError` or :class:`ModelError` when there is
     nothing to do or no way to do it; then nothing is written.
     """
     labels = LabelSpace.load(config.labels)
-    chosen = select(table(labels), outputs)
+    projects = depth is not None or points is not None
+    everything = table(labels), projected_outputs(labels, config.projection) if projects else ()
+    chosen = select([output for rows in everything for output in rows], outputs)
+    flat = [output for output in everything[0] if output in chosen]
+    spatial = [output for output in everything[1] if output in chosen]
     ego_mask = load_ego_mask(config.ego_mask)
     with Bag(bag) as source:
         image = source.image_topic(topic)
@@ -70,7 +84,15 @@ def run_bag(
         origin = provenance(bag, image.name, config, labels, networks)
         pipeline = Pipeline(networks, labels, config, ego_mask)
         with BagWriter(out, [bag]) as writer:
-            stream = _Stream(source, image, say)
+
+            def write(outputs: Sequence[Output[V]], scene: V, log_time: int) -> None:
+                for output in outputs:
+                    record = output.build(scene)
+                    if record is not None:
+                        writer.write(f"{root}/{output.topic}", serialised(record.TYPE, record), log_time)
+
+            space = BagProjection(source, depth, points, labels, config.projection, partial(write, spatial), say)
+            stream = _Stream(source, image, say, space.takers)
             writer.add_topic(f"{root}/{LABEL_INFO_TOPIC}", LabelInfo.TYPE, [qos(latched=True, depth=1)])
             for output in chosen:
                 writer.add_topic(f"{root}/{output.topic}", output.type, [qos()])
@@ -87,13 +109,14 @@ def run_bag(
                     writer.write(f"{root}/{LABEL_INFO_TOPIC}", serialised(info.TYPE, info), log_time)
                 with times.stage("write"):
                     scene = view(frame, result, labels, model, config.output.size)
-                    for output in chosen:
-                        record = output.build(scene)
-                        if record is not None:
-                            writer.write(f"{root}/{output.topic}", serialised(record.TYPE, record), log_time)
+                    write(flat, scene, log_time)
+                if projects:
+                    with times.stage("project"):
+                        space.masks(scene, log_time)
                 stream.report.written += 1
-                seconds = {**result.seconds, **times.seconds}
-                stream.report.add_times({**seconds, "frame": sum(seconds.values())})
+                stream.account(result, times)
+            space.finish()
+            stream.report.projection = space.counts
             if not stream.report.read:
                 raise BagError(stream.report.damage or f"{bag}: {image.name} has no messages")
             writer.note("seg_perception", as_note(origin))
@@ -106,7 +129,7 @@ def run_bag(
     return report
 
 
-def select(outputs: Sequence[Output], patterns: Sequence[str]) -> tuple[Output, ...]:
+def select(outputs: Sequence[Output[Any]], patterns: Sequence[str]) -> tuple[Output[Any], ...]:
     """The outputs that ``patterns`` name (``masks/*``), or those that are always made where there are none; raises
     :class:`ConfigError` for a pattern that names none.
     """
@@ -121,16 +144,19 @@ def select(outputs: Sequence[Output], patterns: Sequence[str]) -> tuple[Output, 
 class _Stream:
     """The usable frames of a bag's image topic, each with the calibration that holds for it; keeps the account."""
 
-    def __init__(self, bag: Bag, image: Topic, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, bag: Bag, image: Topic, say: Callable[[str], None], takers: Mapping[str, Callable[[Message], None]]
+    ) -> None:
+        """``takers`` are given the messages of other topics, in the bag's order."""
         self.report = RunReport()
-        self._bag, self._image, self._say = bag, image, say
+        self._bag, self._image, self._say, self._takers = bag, image, say, takers
         self._info = bag.camera_info_topic(image)
         self._model: CameraModel | None = None
         self._said: set[str] = set()
         self._last_stamp: int | None = None
 
     def __iter__(self) -> Iterator[tuple[int, Frame, CameraModel | None, StageTimes]]:
-        topics = [topic.name for topic in (self._image, self._info) if topic is not None]
+        topics = [*self._takers, *(topic.name for topic in (self._image, self._info) if topic is not None)]
         self._first_calibration()
         messages = self._bag.messages(topics)
         while True:
@@ -144,6 +170,9 @@ class _Stream:
                 self.report.damage = str(error)
                 self._say(str(error))
                 return
+            if message.topic in self._takers:
+                self._takers[message.topic](message)
+                continue
             if message.topic != self._image.name:
                 self._calibrate(message)
                 continue
@@ -155,6 +184,18 @@ class _Stream:
                 self.refuse(str(error))
                 continue
             yield message.log_time, frame, self._model_for(frame), times
+
+    def account(self, result: Perception, times: StageTimes) -> None:
+        """Add a frame that was written, and the looks that came back with it."""
+        report, seconds = self.report, {**result.seconds, **times.seconds}
+        report.add_times({**seconds, "frame": sum(seconds.values())})
+        for look in result.looks:
+            report.looks[look.outcome] += 1
+            report.add_times(look.seconds)  # part of the stage "cascade", in which a virtual look works
+            if look.error is not None:
+                self._say_once(f"the instance network failed with {type(look.error).__name__}: {look.error}")
+        if result.looked is not None:
+            report.ages.append(result.instance_age)
 
     def refuse(self, reason: str) -> None:
         """Count a frame that cannot be used."""
@@ -227,13 +268,17 @@ class _Stream:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of ``seg_perception run``."""
-    parser.add_argument("bag", type=Path, help="folder, .mcap or .db3")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.mcap", help="the bag to write")
+    parser.add_argument("bags", type=Path, nargs="+", metavar="BAG", help="folder, .mcap or .db3; a folder of bags")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="the .mcap to write; of many bags, their folder"
+    )
     parser.add_argument("--topic", help="the image topic; found where there is only one")
     parser.add_argument("--camera", help="namespace of the topics; the image topic's own")
     parser.add_argument(
         "--topics", nargs="+", default=[], metavar="NAME", help="outputs, names or patterns ('masks/*')"
     )
+    parser.add_argument("--depth", metavar="TOPIC", help="depth images onto which the masks are carried")
+    parser.add_argument("--points", metavar="TOPIC", help="point clouds onto which the masks are carried")
     parser.add_argument("--config", type=Path, metavar="YAML", help="a scenario: pipeline or ROS parameter file")
     parser.add_argument(
         "--set",
@@ -243,20 +288,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change it: models.semantic=espnet_camvid",
     )
+    many.add_arguments(parser)
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Run ``seg_perception run``; returns the exit status, 1 for a damaged bag."""
+    sources = find(arguments.bags)
+    if len(sources) > 1 or not arguments.output.suffix:
+        return _command_many(sources, arguments)
     report = run_bag(
-        arguments.bag,
+        sources[0].path,
         arguments.output,
         scenario.load(arguments.config, arguments.set),
         topic=arguments.topic,
         camera=arguments.camera,
         outputs=arguments.topics,
+        depth=arguments.depth,
+        points=arguments.points,
         say=lambda sentence: tqdm.write(sentence, file=sys.stderr),
         progress=sys.stderr.isatty(),
     )
     refused = sum(report.refused.values())
     print(f"{arguments.output}: {report.written} of {report.read} frames written, {refused} refused")
+    if report.projection:
+        print("projection: " + ", ".join(f"{name} {count}" for name, count in sorted(report.projection.items())))
     return 1 if report.damage else 0
+
+
+def _command_many(sources: Sequence[Source], arguments: argparse.Namespace) -> int:
+    from seg_perception.offline.runs import jobs
+
+    if arguments.output.suffix == ".mcap":
+        raise ConfigError(f"-o {arguments.output}: {len(sources)} bags do not go into one file; expected a folder")
+    workers = many.chosen(arguments)
+    config = workers.configured(scenario.load(arguments.config, arguments.set))
+    todo = jobs(
+        sources,
+        arguments.output,
+        config,
+        topic=arguments.topic,
+        camera=arguments.camera,
+        outputs=arguments.topics,
+        depth=arguments.depth,
+        points=arguments.points,
+    )
+    outcomes = many.report(many.carry_out(todo, arguments.output, workers), len(todo), print)
+    return 0 if all(outcome.whole for outcome in outcomes) else 1

@@ -12,7 +12,7 @@ from rclpy.node import Node
 from seg_perception.labels import LabelSpace
 from seg_perception.ros import qos, transport
 from seg_perception.ros.memory import resident_bytes
-from seg_perception.ros.statistics import DROP_REASONS, CameraStatistics
+from seg_perception.ros.statistics import DROP_REASONS, LOOK_OUTCOMES, CameraStatistics
 from seg_perception.ros.stream import CameraStream
 
 
@@ -31,6 +31,13 @@ class Diagnostics:
         """
         cameras = [self._camera(state, stream, late.get(stream.name)) for stream in streams]
         message = DiagnosticArray(status=[self._own(state, labels), *cameras])
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(message)
+
+    def publish_projection(self, state: str, cameras: Mapping[str, Mapping[str, int]]) -> None:
+        """Report ``state`` and each camera's counts, for a node that only projects."""
+        found = [self._status(name, DiagnosticStatus.OK, state, counts) for name, counts in cameras.items()]
+        message = DiagnosticArray(status=[self._own(state, None), *found])
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
 
@@ -60,12 +67,18 @@ class Diagnostics:
             level, sentence = DiagnosticStatus.WARN, f"no image for {late:.0f} s on {stream.input.topic}"
         elif fresh:
             level, sentence = DiagnosticStatus.WARN, f"{sentence}; {fresh} of the last could not be used, see the log"
-        values = {"input_hz": f"{rate_in:.2f}", "output_hz": f"{rate_out:.2f}", **_numbers(statistics)}
+        values = {
+            "input_hz": f"{rate_in:.2f}",
+            "output_hz": f"{rate_out:.2f}",
+            **_numbers(statistics),
+            **stream.projection_counts,
+        }
         return self._status(stream.name, level, sentence, values)
 
 
 def _numbers(statistics: CameraStatistics) -> dict[str, Any]:
     p50, p95, p99 = (f"{1e3 * seconds:.2f}" for seconds in statistics.latency())
+    look_p50, look_p95, _ = (f"{1e3 * seconds:.2f}" for seconds in statistics.look_latency())
     return {
         "received": statistics.received,
         "published": statistics.published,
@@ -75,7 +88,10 @@ def _numbers(statistics: CameraStatistics) -> dict[str, Any]:
         "latency_p95_ms": p95,
         "latency_p99_ms": p99,
         **{f"stage_ms.{stage}": f"{1e3 * seconds:.2f}" for stage, seconds in statistics.stages().items()},
-        "instance_age_s": f"{statistics.instance_age():.3f}",
+        "instance_age_s": f"{statistics.instance_age:.3f}",
+        **{f"looks.{outcome}": statistics.looks[outcome] for outcome in LOOK_OUTCOMES},
+        "look_latency_p50_ms": look_p50,
+        "look_latency_p95_ms": look_p95,
         "standing_stamps": statistics.standing_stamps,
         "time_jumps": statistics.time_jumps,
         "bad_calibrations": statistics.bad_calibrations,

@@ -5,6 +5,7 @@ range, and a change becomes a new, checked, immutable configuration.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -93,6 +94,19 @@ class Parameters(Generic[T]):
             self.value = replaced(self.value, mine, "parameters")
 
 
+def checked_names(cameras: Sequence[str]) -> Sequence[str]:
+    """``cameras`` as they are; raises :class:`ConfigError` for a name that cannot be part of a topic's."""
+    for name in cameras:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*", name):
+            raise ConfigError(
+                f"parameter cameras: '{name}' becomes part of topic names; expected letters, digits and '_', parts "
+                "separated by '/'"
+            )
+    if not cameras or len(set(cameras)) < len(cameras):
+        raise ConfigError(f"parameter cameras: {list(cameras)} must name at least one camera, and none twice")
+    return cameras
+
+
 def _to_ros(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
@@ -122,7 +136,7 @@ def reference() -> Iterator[str]:
         yield "| parameter | default | allowed | live | what it is |"
         yield "|---|---|---|---|---|"
         for name, _, value, opt in flatten(config, prefix):
-            default = ", ".join(value) if isinstance(value, tuple) else value
+            default = ", ".join(map(str, value)) if isinstance(value, tuple) else value
             yield f"| `{name}` | {default} | {_allowed(opt)} | {'yes' if opt.live else 'no'} | {opt.help} |"
 
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from threading import Condition, Lock
 from typing import Any
 
 import numpy as np
 
+from seg_perception.cascade import InstanceWorker
 from seg_perception.config import PipelineConfig
 from seg_perception.ego import load_ego_mask
-from seg_perception.errors import ConfigError
 from seg_perception.labels import LabelSpace
 from seg_perception.pipeline import Looks, Networks, Pipeline
 from seg_perception.ros import memory, transport
 from seg_perception.ros.complaints import Complaints
 from seg_perception.ros.diagnostics import Diagnostics
 from seg_perception.ros.lifecycle import ManagedNode, run
-from seg_perception.ros.parameters import CameraConfig, NodeConfig, Parameters
+from seg_perception.ros.parameters import CameraConfig, NodeConfig, Parameters, checked_names
+from seg_perception.ros.space import Space
 from seg_perception.ros.stream import CameraStream, Shared
 from seg_perception.ros.trace import Trace
 from seg_perception.ros.worker import Worker
@@ -34,7 +34,8 @@ class SegmentationNode(ManagedNode):
     """One or several cameras that share the networks which ``load`` makes.
 
     The executor's thread only keeps the newest image of each camera; a worker thread decodes, perceives and publishes,
-    camera by camera in turn. Raises :class:`ConfigError` for a parameter that cannot be used.
+    camera by camera in turn; the instance network looks on a thread of its own. Raises :class:`ConfigError` for a
+    parameter that cannot be used.
     """
 
     def __init__(self, load: Load = Networks.load, **options: Any) -> None:
@@ -42,13 +43,15 @@ class SegmentationNode(ManagedNode):
         self._load = load
         self.config = Parameters(self, NodeConfig())
         self._pipeline = Parameters(self, PipelineConfig())
-        names = _checked_names(self.config.value.cameras)
+        names = checked_names(self.config.value.cameras)
         self._cameras = {name: Parameters(self, CameraConfig(), f"{name}.") for name in names}
         self._tell_strangers()
         self._labels: LabelSpace | None = None
         self._trace: Trace | None = None
         self._streams: tuple[CameraStream, ...] = ()
+        self._space: Space | None = None
         self._worker: Worker | None = None
+        self._instance: InstanceWorker | None = None
         self._ready = Condition()
         self._switching = Lock()
         self._diagnostics = Diagnostics(self)
@@ -66,11 +69,19 @@ class SegmentationNode(ManagedNode):
         config = self._pipeline.value
         labels, ego_mask = LabelSpace.load(config.labels), load_ego_mask(config.ego_mask)
         networks = self._load(config, labels)
-        Pipeline(networks, labels, config)(_WARM_UP)
+        _warm(Pipeline(networks, labels, config))
         complain = Complaints(self.get_logger())
         self._trace = trace = Trace(self.config.value.trace, complain)
-        shared = Shared(networks, labels, self._pipeline, ego_mask, self._ready, complain, trace)
+        if networks.instance is not None:
+            self._instance = InstanceWorker(networks.instance, config.cascade.nice)
         try:
+            if config.projection.enabled:
+                self._space = Space(
+                    self, tuple(self._cameras), labels, lambda: self._pipeline.value.projection, complain
+                )
+            shared = Shared(
+                networks, labels, self._pipeline, ego_mask, self._instance, self._ready, complain, trace, self._space
+            )
             for name, camera in self._cameras.items():
                 self._streams += (CameraStream(self, name, camera.value, shared),)
         except Exception:
@@ -87,6 +98,8 @@ class SegmentationNode(ManagedNode):
             for stream in self._streams:
                 stream.publishers.publish_label_info(self._labels)
                 stream.input.open()
+            if self._space is not None:
+                self._space.open()
             self._worker = Worker(self._streams, self._ready)
 
     def deactivate(self) -> None:
@@ -97,33 +110,36 @@ class SegmentationNode(ManagedNode):
             if self._worker is not None:
                 self._worker.stop()
             self._worker = None
+            if self._space is not None:
+                self._space.close()
 
     def clean_up(self) -> None:
         """Take the topics off the graph and let the networks go."""
         for stream in self._streams:
             stream.publishers.destroy()
+        if self._space is not None:
+            self._space.destroy()
+        if self._instance is not None:
+            self._instance.stop()
         if self._trace is not None:
             self._trace.close()
-        self._streams, self._labels, self._trace = (), None, None
+        self._streams, self._labels, self._trace, self._instance, self._space = (), None, None, None, None
 
     def _watch(self) -> None:
         timeout = self.config.value.image_timeout
         with self._switching:
             silences = {s.name: s.input.watch(timeout) for s in self._streams} if self._worker else {}
             late = {name: seconds for name, seconds in silences.items() if seconds > timeout}
+            if self._worker and self._space is not None:
+                self._space.watch()
             self._diagnostics.publish(self.state, self._labels, self._streams, late)
 
 
-def _checked_names(cameras: Sequence[str]) -> Sequence[str]:
-    for name in cameras:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*", name):
-            raise ConfigError(
-                f"parameter cameras: '{name}' becomes part of topic names; expected letters, digits and '_', parts "
-                "separated by '/'"
-            )
-    if not cameras or len(set(cameras)) < len(cameras):
-        raise ConfigError(f"parameter cameras: {list(cameras)} must name at least one camera, and none twice")
-    return cameras
+def _warm(pipeline: Pipeline) -> None:
+    """Run every network once, so that the first image does not pay for set-up; raises what a network raises."""
+    for look in pipeline(_WARM_UP).looks:
+        if look.error is not None:
+            raise look.error
 
 
 def main(args: Sequence[str] | None = None, load: Load = Networks.load) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Condition
 
 from rclpy.node import Node
 
+from seg_perception.cascade import InstanceWorker
 from seg_perception.config import PipelineConfig
 from seg_perception.errors import InputError
 from seg_perception.labels import LabelSpace
@@ -18,23 +20,28 @@ from seg_perception.ros.camera import CameraInput, Received
 from seg_perception.ros.complaints import Complaints
 from seg_perception.ros.parameters import CameraConfig, Parameters
 from seg_perception.ros.publishers import CameraPublishers
+from seg_perception.ros.space import Space
 from seg_perception.ros.statistics import CameraStatistics
 from seg_perception.ros.trace import Trace
 from seg_perception.timing import StageTimes
-from seg_perception.types import BoolArray
+from seg_perception.types import BoolArray, LookReport
 
 
 @dataclass(frozen=True)
 class Shared:
-    """What the streams of all cameras have in common; ``ready`` is the condition that their worker waits for."""
+    """What the streams of all cameras have in common; ``worker`` runs the instance network, if there is one; ``ready``
+    is the condition that their own worker waits for.
+    """
 
     networks: Looks
     labels: LabelSpace
     parameters: Parameters[PipelineConfig]
     ego_mask: BoolArray | None
+    worker: InstanceWorker | None
     ready: Condition
     complain: Complaints
     trace: Trace
+    space: Space | None
 
 
 class CameraStream:
@@ -45,10 +52,16 @@ class CameraStream:
         self.statistics = CameraStatistics()
         self._logger, self._shared = node.get_logger(), shared
         self._complain = shared.complain
-        self._pipeline = Pipeline(shared.networks, shared.labels, shared.parameters.value, shared.ego_mask)
+        runner = shared.worker.runner() if shared.worker else None
+        self._pipeline = Pipeline(shared.networks, shared.labels, shared.parameters.value, shared.ego_mask, runner)
         self.publishers = CameraPublishers(node, name, shared.labels, shared.complain)
         self.input = CameraInput(node, name, camera, self.statistics, shared.ready, shared.complain)
         self._last_stamp: int | None = None
+
+    @property
+    def projection_counts(self) -> Mapping[str, int]:
+        """What became of depth images and clouds; empty where masks are not projected in this process."""
+        return self._shared.space.counts(self.name) if self._shared.space else {}
 
     def process(self, received: Received) -> None:
         """Perceive one image and publish the result. Never raises: a frame that fails is counted, told once, and the
@@ -64,9 +77,12 @@ class CameraStream:
             with times.stage("publish"):
                 scene = view(frame, result, self._shared.labels, self.input.model(frame), config.output.size)
                 self.statistics.failed_outputs += self.publishers.publish(scene)
+            if self._shared.space is not None:
+                self._shared.space.offer(self.name, scene)
             seconds, latency = {**result.seconds, **times.seconds}, (time.time_ns() - received.sent) / 1e9
-            self.statistics.answered(frame.stamp, seconds, latency)
-            self._shared.trace.write(self.name, frame.stamp, latency, seconds)
+            self.statistics.answered(result, seconds, latency)
+            self._shared.trace.write(self.name, result, latency, seconds)
+            self._tell(result.looks)
         except InputError as error:
             self.statistics.dropped["bad_image"] += 1
             self._complain(f"{self.input.topic}: {error}")
@@ -74,6 +90,19 @@ class CameraStream:
             self.statistics.dropped["error"] += 1
             self._complain(f"{self.name}: a frame failed with {type(error).__name__}: {error}")
             self._logger.debug(traceback.format_exc())
+
+    def _tell(self, looks: Sequence[LookReport]) -> None:
+        for look in looks:
+            if look.outcome == "failed":
+                self._complain(
+                    f"{self.name}: the instance network failed with {type(look.error).__name__}: {look.error}; "
+                    "frames go out without its things"
+                )
+            elif look.outcome == "late":
+                self._complain(
+                    f"{self.name}: the instance network answered after {look.latency:.1f} s, too late for "
+                    "cascade.timeout"
+                )
 
     def _follow_time(self, stamp: int) -> None:
         last, self._last_stamp = self._last_stamp, stamp

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from seg_perception.errors import ConfigError
+from seg_perception.types import Perception
 
 
 class Trace:
@@ -25,13 +26,29 @@ class Trace:
             except OSError as error:
                 raise ConfigError(f"parameter trace: {path} cannot be written: {error.strerror}") from error
 
-    def write(self, camera: str, stamp: int, latency: float, seconds: Mapping[str, float]) -> None:
-        """One published frame: its stamp in nanoseconds, the seconds since its source sent it, and those by stage."""
+    def write(self, camera: str, result: Perception, latency: float, seconds: Mapping[str, float]) -> None:
+        """One published frame: its stamp and that of the frame in which the instance network last looked, in
+        nanoseconds, the seconds since its source sent it and those by stage, and the looks that came back with it.
+        """
         if self._file is not None:
-            line = {"camera": camera, "stamp": stamp, "latency": round(latency, 6)}
-            rounded = {stage: round(value, 6) for stage, value in seconds.items()}
+            line = {
+                "camera": camera,
+                "stamp": result.stamp,
+                "latency": round(latency, 6),
+                "seconds": _rounded(seconds),
+                "looked": result.looked,
+                "looks": [
+                    {
+                        "stamp": k.stamp,
+                        "latency": round(k.latency, 6),
+                        "outcome": k.outcome,
+                        "seconds": _rounded(k.seconds),
+                    }
+                    for k in result.looks
+                ],
+            }
             try:
-                self._file.write(json.dumps(line | {"seconds": rounded}) + "\n")
+                self._file.write(json.dumps(line) + "\n")
             except OSError as error:
                 self._complain(f"parameter trace: {self._path} cannot be written: {error.strerror}; the trace ends")
                 self.close()
@@ -42,3 +59,7 @@ class Trace:
             with contextlib.suppress(OSError):  # the line that did not go out is told by then
                 self._file.close()
             self._file = None
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {stage: round(value, 6) for stage, value in seconds.items()}

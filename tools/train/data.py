@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tools.train.variety import PART_LIMIT, camera, patterns, repaint
 from tools.world.variants import CLASS_ID, THINGS
 
 Pixels = NDArray[np.uint8]
@@ -59,6 +61,50 @@ def training_batch(
     """``count`` random views, a random part of each (down to ``closest`` of its width) shown at ``size`` (w, h)."""
     parts = [_augment(shards.view(int(rng.integers(len(shards)))), rng, size, closest) for _ in range(count)]
     return _collate(parts)
+
+
+class VariedBatches:
+    """As :func:`training_batch`, of views made more varied by :mod:`tools.train.variety`: shown larger or smaller
+    (``scales`` of how they were drawn), repainted, seen by other cameras, and a share of them put together by four.
+    """
+
+    def __init__(self, size: tuple[int, int], scales: tuple[float, float] = (0.75, 1.35), fours: float = 0.15) -> None:
+        self._size, self._scales, self._fours, self._patterns = size, scales, fours, patterns()
+
+    def draw(self, pools: Sequence[Shards], rng: np.random.Generator, count: int) -> Batch:
+        """``count`` pictures, as many from each of the ``pools`` on average."""
+        return _collate([self._picture(pools[int(rng.integers(len(pools)))], rng) for _ in range(count)])
+
+    def _picture(self, shards: Shards, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+        width, height = self._size
+        if rng.random() >= self._fours:
+            return self._part(shards, rng, self._size)
+        x, y = int(width * rng.uniform(0.3, 0.7)), int(height * rng.uniform(0.3, 0.7))
+        image, truth = np.empty((height, width, 3), np.uint8), np.empty((height, width, 2), np.uint8)
+        for number, (left, top) in enumerate([(0, 0), (x, 0), (0, y), (x, y)]):
+            w, h = (width - x if left else x), (height - y if top else y)
+            pixels, labels = self._part(shards, rng, (w, h))
+            labels[..., 1] += ((labels[..., 1] > 0) * PART_LIMIT * number).astype(np.uint8)
+            image[top : top + h, left : left + w], truth[top : top + h, left : left + w] = pixels, labels
+        return image, truth
+
+    def _part(self, shards: Shards, rng: np.random.Generator, size: tuple[int, int]) -> tuple[Pixels, Pixels]:
+        view = shards.view(int(rng.integers(len(shards))))
+        height, width = view.shape[:2]
+        # The smallest scale at which the view still fills the picture.
+        least = max(size[0] / width, size[1] / height)
+        scale = max(least, float(np.exp(rng.uniform(*np.log(self._scales)))))
+        stretch = float(np.exp(rng.uniform(-0.1, 0.1)))
+        w, h = min(width, round(size[0] / scale)), min(height, round(size[1] / scale * stretch))
+        x, y = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
+        image, truth = _resize(view[y : y + h, x : x + w], size)
+        if rng.random() < 0.5:
+            image, truth = image[:, ::-1], truth[:, ::-1]
+        image, truth = np.ascontiguousarray(image), np.ascontiguousarray(truth)
+        truth[..., 1] %= PART_LIMIT
+        if rng.random() < 0.75:
+            image = repaint(image, truth, shards.view(int(rng.integers(len(shards)))), self._patterns, rng)
+        return camera(_recolour(image, rng), rng), truth
 
 
 def plain_batch(shards: Shards, indices: range, size: tuple[int, int]) -> Batch:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from tools.train.networks import InstanceNetwork, Network, SemanticNetwork
 from tools.world.variants import CLASSES, THINGS
 
-SIZE = (512, 288)
+SEMANTIC_SIZE, INSTANCE_SIZE = (512, 288), (640, 352)
+"""Width and height of the inputs. Small things need the larger one; classes gain little by it."""
 SHIPPED = Path(__file__).resolve().parents[2] / "config" / "models"
 LARGE = 256
 """Arrays of at least so many numbers are stored in half precision; biases, and what shapes are made of, stay."""
@@ -35,19 +36,22 @@ def main() -> None:
     network = Network()
     network.load_state_dict(torch.load(chosen.checkpoint, weights_only=True)["average"])
     chosen.folder.mkdir(parents=True, exist_ok=True)
-    export(SemanticNetwork(network), chosen.folder / "world_semantic.onnx", ["logits"], CLASSES)
-    export(InstanceNetwork(network), chosen.folder / "world_instance.onnx", ["output0", "output1"], THINGS)
+    export(SemanticNetwork(network), chosen.folder / "world_semantic.onnx", SEMANTIC_SIZE, ["logits"], CLASSES)
+    outputs = ["output0", "output1"]
+    export(InstanceNetwork(network), chosen.folder / "world_instance.onnx", INSTANCE_SIZE, outputs, THINGS)
 
 
-def export(module: torch.nn.Module, path: Path, outputs: list[str], classes: tuple[str, ...]) -> None:
-    """Write a network for one picture of ``SIZE``, its weights in half precision; a manifest of the same name beside
+def export(
+    module: torch.nn.Module, path: Path, size: tuple[int, int], outputs: list[str], classes: tuple[str, ...]
+) -> None:
+    """Write a network for one picture of ``size``, its weights in half precision; a manifest of the same name beside
     it gets its checksum.
 
     Raises ``AssertionError`` when onnxruntime disagrees with torch.
     """
     module.eval()
     torch.manual_seed(0)
-    image = torch.rand(1, 3, SIZE[1], SIZE[0])
+    image = torch.rand(1, 3, size[1], size[0])
     with torch.no_grad():
         result = module(image)
     expected = [t.numpy() for t in (result if isinstance(result, tuple) else (result,))]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tools.train.data import Shards, training_batch
+from tools.train.data import Shards, VariedBatches, training_batch
 from tools.train.evaluate import score
 from tools.train.losses import losses
 from tools.train.networks import Network, parameters
@@ -31,7 +31,10 @@ class Stage:
 
 STAGES = (Stage(0.65, (320, 192), 0.6, 16), Stage(1.0, (512, 288), 0.8, 8))
 """First small pictures that show 60 to 100 % of a view, then whole views at full size."""
+VARIED = Stage(1.0, (512, 288), 1.0, 8)
+"""After them the views are made more varied: :class:`tools.train.data.VariedBatches`."""
 PEAK, DECAY, WARM_UP, AVERAGE = 2e-3, 0.02, 300, 0.999
+VARIED_PEAK, VARIED_WARM_UP = 1e-3, 100
 WEIGHTED = 0.5
 """Share of the steps in which rare classes weigh more in the semantic loss."""
 
@@ -39,23 +42,28 @@ WEIGHTED = 0.5
 def main() -> None:
     """Train, or go on training."""
     parser = argparse.ArgumentParser(prog="python -m tools.train.run", description=__doc__)
-    parser.add_argument("data", type=Path, help="a folder with train/ and val/ shards")
+    parser.add_argument("data", type=Path, help="a folder with train/ and val/ shards, and drives/ for varied steps")
     parser.add_argument("out", type=Path, help="a folder for checkpoint.pt and log.txt")
     parser.add_argument("--steps", type=int, default=12000)
+    parser.add_argument("--varied", type=int, default=0, help="as many steps more, on views made more varied")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--save-every", type=int, default=200, help="steps")
     parser.add_argument("--score-every", type=int, default=1000, help="steps")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    Trainer(chosen.data, chosen.out, chosen.steps, chosen.seed).run(chosen.save_every, chosen.score_every)
+    Trainer(chosen.data, chosen.out, chosen.steps, chosen.varied, chosen.seed).run(
+        chosen.save_every, chosen.score_every
+    )
 
 
 class Trainer:
     """Network, its running average, optimiser and step; everything that a checkpoint holds."""
 
-    def __init__(self, data: Path, out: Path, steps: int, seed: int) -> None:
+    def __init__(self, data: Path, out: Path, steps: int, varied: int, seed: int) -> None:
         self._data, self._out, self._steps, self._seed = data, out, steps, seed
+        self._varied, self._batches = varied, VariedBatches(VARIED.size)
+        self._last = steps + varied
         out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(seed)
         self.network = Network()
@@ -73,10 +81,11 @@ class Trainer:
     def run(self, save_every: int, score_every: int) -> None:
         """Until the last step."""
         validation = Shards(self._data / "val")
-        training = Shards(self._data / "train")
-        self._say(f"{parameters(self.network)} parameters, {len(training)} views, step {self.step} of {self._steps}")
+        training = self._pools()
+        views = " + ".join(str(len(pool)) for pool in training)
+        self._say(f"{parameters(self.network)} parameters, {views} views, step {self.step} of {self._last}")
         started, sums, since = time.monotonic(), np.zeros(4), 0
-        while self.step < self._steps:
+        while self.step < self._last:
             sums += self._advance(training)
             since += 1
             if self.step % 50 == 0:
@@ -86,24 +95,33 @@ class Trainer:
                     f"step {self.step} {rate:.1f} views/s " + " ".join(f"{name} {mean:.3f}" for name, mean in parts)
                 )
                 started, sums, since = time.monotonic(), np.zeros(4), 0
-            if self.step % save_every == 0 or self.step == self._steps:
+            if self.step % save_every == 0 or self.step == self._last:
                 self._save()
-                training = Shards(self._data / "train")  # more may have been rendered meanwhile
-            if self.step % score_every == 0 or self.step == self._steps:
+                training = self._pools()  # more may have been rendered meanwhile
+            if self.step % score_every == 0 or self.step == self._last:
                 self._say(str(score(self.average, validation, STAGES[-1].size, 200)))
                 started = time.monotonic()
 
     @property
     def _stage(self) -> Stage:
+        if self.step >= self._steps:
+            return VARIED
         return next(s for s in STAGES if self.step < s.until * self._steps or s is STAGES[-1])
 
-    def _advance(self, training: Shards) -> np.ndarray:
+    def _pools(self) -> list[Shards]:
+        """Single views, and drives where varied steps need them."""
+        return [Shards(self._data / name) for name in ("train", "drives")[: 2 if self._varied else 1]]
+
+    def _advance(self, training: list[Shards]) -> np.ndarray:
         stage = self._stage
         rng = np.random.default_rng([self._seed, self.step])
         torch.manual_seed(self._seed * 1_000_003 + self.step)
-        batch = training_batch(training, rng, stage.batch, stage.size, stage.closest)
+        if stage is VARIED:
+            batch = self._batches.draw(training, rng, stage.batch)
+        else:
+            batch = training_batch(training[0], rng, stage.batch, stage.size, stage.closest)
         for group in self._optimiser.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = self.rate
         self.network.train()
         with torch.autocast("cpu", torch.bfloat16):
             outputs = self.network(batch.image)
@@ -119,9 +137,12 @@ class Trainer:
         parts = (found.semantic, found.classes, found.boxes, found.masks)
         return np.array([float(part.detach()) for part in parts])
 
-    def _rate(self) -> float:
-        warm = min(1.0, (self.step + 1) / WARM_UP)
-        return PEAK * warm * (0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * self.step / self._steps))))
+    @property
+    def rate(self) -> float:
+        """The learning rate of this step."""
+        if self.step < self._steps:
+            return PEAK * _cosine(self.step, self._steps, WARM_UP)
+        return VARIED_PEAK * _cosine(self.step - self._steps, self._varied, VARIED_WARM_UP)
 
     @staticmethod
     def _weights() -> torch.Tensor:
@@ -159,6 +180,11 @@ class Trainer:
         print(line, flush=True)
         with (self._out / "log.txt").open("a") as file:
             file.write(line + "\n")
+
+
+def _cosine(step: int, steps: int, warm_up: int) -> float:
+    """Rises to 1 within ``warm_up`` steps, falls to 0.01 at the last."""
+    return min(1.0, (step + 1) / warm_up) * (0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * step / steps))))
 
 
 if __name__ == "__main__":

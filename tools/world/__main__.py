@@ -28,6 +28,10 @@ def main() -> None:
     shards.add_argument("--split", choices=("train", "val", "test"), required=True)
     shards.add_argument("--first", type=int, default=0, help="number of the first shard")
     shards.add_argument("--count", type=int, required=True, help="how many shards of 50 views")
+    drives = commands.add_parser("drives", help="views of drives through bolder scenes, for training")
+    drives.add_argument("folder", type=Path)
+    drives.add_argument("--first", type=int, default=0, help="number of the first shard")
+    drives.add_argument("--count", type=int, required=True, help="how many shards of 50 views")
     chosen = parser.parse_args()
 
     import cv2
@@ -39,6 +43,10 @@ def main() -> None:
 
         lidar = Lidar(columns=chosen.lidar_columns)
         write_bag(chosen.output, chosen.seed, chosen.frames, chosen.rate, chosen.compressed, lidar)
+    elif chosen.command == "drives":
+        from tools.world.drives import write_drives
+
+        write_drives(chosen.folder, chosen.first, chosen.count)
     else:
         from tools.world.shards import write_shards
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tools.world import textures
-from tools.world.kit import Builder
+from tools.world.kit import Builder, Kit
 from tools.world.limbs import Bones, Joint, hang_limb
 from tools.world.mesh import loft
 from tools.world.textures import grey
@@ -20,12 +20,23 @@ _ANIMAL = {  # body length, body height, body width, shoulder height, neck, snou
 }
 
 
+def _build(kit: Kit, variant: str) -> np.ndarray:
+    """The measures of a kind of animal, or of something between all kinds that the split may use."""
+    own = np.array(_ANIMAL[variant])
+    if not kit.bold():
+        return own
+    other = np.array(_ANIMAL[kit.variant("animal")])
+    share = kit.uniform(0, 1)
+    return np.asarray(own**share * other ** (1 - share) * np.exp(kit.rng.normal(0, 0.12, len(own))))
+
+
 def animal(build: Builder) -> tuple[list[Joint], float]:
     """A four-legged animal that walks."""
     kit, variant = build.kit, build.kit.variant("animal")
     scale = kit.uniform(0.8, 1.2)
-    length, deep, wide, shoulder, neck, snout = (scale * size for size in _ANIMAL[variant])
-    (hide, flank), dark = kit.skin(textures.hide(kit.rng)), kit.flat(grey(kit.rng, 0.03, 0.3, 0.4))
+    length, deep, wide, shoulder, neck, snout = (scale * size for size in _build(kit, variant))
+    coat = textures.free(kit.rng, "cloth") if kit.bold(0.5) else textures.hide(kit.rng)
+    (hide, flank), dark = kit.skin(coat), kit.flat(grey(kit.rng, 0.03, 0.3, 0.4))
     back = shoulder - deep / 2
     trunk = loft(
         [
@@ -53,7 +64,7 @@ def animal(build: Builder) -> tuple[list[Joint], float]:
             (poll[0] - 0.3 * snout, side * 0.45 * snout, poll[2] + 0.5 * snout),
             (0.25 * snout, 0.3 * snout, 0.7 * snout),
         )
-        if variant in ("goat", "deer") or (variant == "cow" and kit.rng.random() < 0.5):
+        if variant in ("goat", "deer") or (variant == "cow" and kit.rng.random() < 0.5) or kit.bold(0.2):
             build.capsule(
                 dark,
                 (poll[0] - 0.2 * snout, side * 0.3 * snout, poll[2] + 0.5 * snout),

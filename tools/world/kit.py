@@ -34,6 +34,8 @@ class Kit:
     spec: Any
     rng: np.random.Generator
     split: Split
+    boldness: float = 0.0
+    """Chance of a surface, a colour or a shape that follows none of the variants."""
     _count: int = field(default=0, init=False)
 
     def name(self, prefix: str) -> str:
@@ -49,9 +51,15 @@ class Kit:
         """One of the variants that the scene's split may use."""
         return choose(self.rng, self.split, kind)
 
+    def bold(self, share: float = 1.0) -> bool:
+        """Whether to leave the variants this time. Draws no number where the scene keeps to them."""
+        return self.boldness > 0 and bool(self.rng.random() < share * self.boldness)
+
     def flat(self, colour: Sequence[float] | np.ndarray, shine: float = 0.1) -> str:
         """A material of one colour (0..1)."""
         name = self.name("flat")
+        if self.bold(0.35):
+            colour = textures.any_colour(self.rng, (0, 0.95), (0.03, 0.97))
         rgba = [*np.clip(colour, 0, 1), 1.0]
         self.spec.add_material(name=name, rgba=rgba, specular=shine, shininess=0.2 + 0.6 * shine)
         return name
@@ -60,6 +68,8 @@ class Kit:
         """A textured material: ``kind`` and ``variant`` name a pattern (a random one of the split's if empty).
         ``wrapped`` around a primitive, else for meshes with texture coordinates.
         """
+        if self.bold():
+            return self.picture(textures.free(self.rng, kind), wrapped)
         pattern = textures.PATTERNS[kind][variant or self.variant(kind)]
         return self.picture(pattern(self.rng), wrapped)
 
@@ -82,6 +92,8 @@ class Kit:
 
     def cloth(self) -> tuple[str, str]:
         """A random cloth; see :meth:`skin`."""
+        if self.bold():
+            return self.skin(textures.free(self.rng, "cloth"))
         return self.skin(textures.PATTERNS["cloth"][self.variant("cloth")](self.rng))
 
     def mesh(self, shape: Mesh, smooth: bool = False) -> str:

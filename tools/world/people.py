@@ -72,6 +72,10 @@ def _upper_body(
         )
     if variant == "backpack":
         top.box(_cloth(kit), (-0.5 * depth - 0.07, 0, 0.6 * tall), (0.16, 0.75 * width, 0.7 * tall))
+    if kit.bold(0.6):
+        size = kit.rng.uniform(0.08, 0.45, 3).tolist()  # something worn or carried
+        place = (kit.uniform(-0.25, 0.25), kit.uniform(-0.25, 0.25), kit.uniform(0, 1.5 * tall))
+        (top.box if kit.rng.random() < 0.5 else top.ellipsoid)(kit.flat(any_colour(kit.rng)), place, size)
     joints = []
     sleeve = shirt if kit.rng.random() < 0.6 else skin
     for side, sign in (("l", 1), ("r", -1)):

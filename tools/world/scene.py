@@ -42,14 +42,16 @@ class Scene:
     ``robot`` and ``paths`` are fixed by the seed; ``data`` is MuJoCo's state, moved by :meth:`pose`.
     """
 
-    def __init__(self, seed: int, cast: Sequence[str], lens_size: tuple[int, int] = (640, 360)) -> None:
-        """Build ``seed`` with one thing of each class named in ``cast``."""
+    def __init__(
+        self, seed: int, cast: Sequence[str], lens_size: tuple[int, int] = (640, 360), boldness: float = 0.0
+    ) -> None:
+        """Build ``seed`` with one thing of each class named in ``cast``; ``boldness`` as in :class:`Kit`."""
         self.seed = seed
         self.split: Split = split_of(seed)
         self.rng = np.random.default_rng([seed, 1])
         spec = mujoco.MjSpec()
         _configure(spec, lens_size)
-        kit = Kit(spec, self.rng, self.split)
+        kit = Kit(spec, self.rng, self.split, boldness)
         self.light: Light = make_light(kit)
         self.place: Place = make_place(kit)
         self.things: list[Thing] = [make_thing(kit, label, number + 1) for number, label in enumerate(cast)]

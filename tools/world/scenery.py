@@ -139,6 +139,9 @@ class Scenery:
                 (0.25 * wide, -0.1, 0.78 * height, 0.7 * wide, 0.45 * height),
             ],
         }
+        if kit.bold(0.7):
+            variant = "free"
+            balls[variant] = self._balls(height, wide)
         if variant == "conifer":
             cone = lathe(
                 [
@@ -161,6 +164,20 @@ class Scenery:
                     )
                 build.mesh(leaves, self._crowns[key], (x + dx, y + dy, z + dz), yaw_quaternion(kit.uniform(0, 6.28)))
         self.place.solids.append((x, y, trunk + 0.25))
+
+    def _balls(self, height: float, wide: float) -> list[tuple[float, float, float, float, float]]:
+        """A crown of one to four balls anywhere: x, y, z, width, height."""
+        kit = self.kit
+        return [
+            (
+                kit.uniform(-0.5, 0.5) * wide,
+                kit.uniform(-0.5, 0.5) * wide,
+                kit.uniform(0.45, 0.9) * height,
+                kit.uniform(0.3, 1.3) * wide,
+                kit.uniform(0.2, 0.9) * height,
+            )
+            for _ in range(int(kit.rng.integers(1, 5)))
+        ]
 
     def bush(self, x: float, y: float) -> None:
         """A bush."""
@@ -203,6 +220,9 @@ class Scenery:
         radius, height = kit.uniform(0.05, 0.15), _POLE_HEIGHT[variant] * scale
         if variant == "bollard":
             radius = kit.uniform(0.07, 0.16)
+        if kit.bold():
+            height, variant = kit.uniform(0.8, 7), "free"
+            self._hang(build, (x, y, z), height, radius)
         build.cylinder(steel, (x, y, z), (x, y, z + height), radius)
         face = kit.uniform(-0.3, 0.3)
         if variant in ("lamp", "double_lamp"):
@@ -230,6 +250,24 @@ class Scenery:
                     kit.flat(colour, 0.5), (x - 0.28, y, z + height - 0.68 + 0.28 * index), (0.06, 0.2, 0.2)
                 )
         self.place.solids.append((x, y, radius + 0.25))
+
+    def _hang(self, build: Builder, foot: tuple[float, float, float], height: float, radius: float) -> None:
+        """Up to three boxes, balls, discs or arms anywhere on the upper half of a pole."""
+        kit = self.kit
+        for _ in range(int(kit.rng.integers(0, 4))):
+            size = np.exp(kit.rng.uniform(np.log(0.08), np.log(0.8), 3))
+            at = np.add(foot, [*kit.rng.uniform(-0.2, 0.2, 2), kit.uniform(0.5, 1.0) * height])
+            colour = kit.flat(any_colour(kit.rng), 0.4)
+            shape = int(kit.rng.integers(4))
+            if shape == 0:
+                build.box(colour, at.tolist(), size.tolist())
+            elif shape == 1:
+                build.ellipsoid(colour, at.tolist(), size.tolist())
+            elif shape == 2:
+                build.cylinder(colour, at.tolist(), np.add(at, [0.03, 0, 0]).tolist(), size[0] / 2)
+            else:
+                end = np.add(at, [*kit.rng.uniform(-1.6, 1.6, 2), kit.uniform(-0.1, 0.4)])
+                build.capsule(colour, at.tolist(), end.tolist(), 0.6 * radius)
 
     def hills(self) -> None:
         """A wooded horizon, so that the sky does not meet the plain everywhere."""

@@ -16,26 +16,22 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from seg_perception.conformance import pixels, stamp_of
-from seg_perception.errors import BagError, ConfigError, SegPerceptionError
+from seg_perception.errors import ConfigError, SegPerceptionError
 from seg_perception.evaluation.average_precision import painted
-from seg_perception.evaluation.confusion import Confusion
+from seg_perception.evaluation.confusion import Confusion, taken_for
+from seg_perception.evaluation.matching import frames, matched
 from seg_perception.evaluation.sequence import Scorer, Scores
+from seg_perception.evaluation.sources.bags import BagSource
 from seg_perception.labels import LabelSpace
-from seg_perception.offline.bags import Bag
-from seg_perception.types import Instances, Int32Array
 
 TRUTH = "/truth/panoptic"
-PANOPTIC, DETECTIONS = "/camera/panoptic/image_raw", "/camera/detections"
+PANOPTIC = "/camera/panoptic/image_raw"
 DEFAULT = ("225/500", "100/100")
 MOST = 8
 """Lines of the list of confusions."""
@@ -50,37 +46,23 @@ class Scored:
 
 
 def score(truth: Path, perceived: Path, void: Sequence[str] = DEFAULT) -> Scored:
-    """Score the bag ``perceived`` by the bag ``truth``. Raises :class:`BagError` when they have no stamp in common."""
+    """Score the bag ``perceived`` by the bag ``truth``; raises :class:`InputError` when they share no stamp."""
     labels = LabelSpace.load("navigation")
     scorers = {name: Scorer(labels, min_thing=_sizes(name)[0], min_stuff=_sizes(name)[1]) for name in void}
-    frames = unanswered = 0
-    for expected, answer in _matched(truth, perceived):
-        frames += 1
-        if answer is None:
-            unanswered += 1
-            continue
-        for scorer in scorers.values():
-            scorer.add(expected, *answer)
-    if unanswered == frames:
-        raise BagError(
-            f"{perceived}: none of its stamps on {PANOPTIC} is one of the {frames} on {TRUTH} of {truth}; was it made "
-            "of another bag?"
-        )
-    return Scored({name: scorer.scores() for name, scorer in scorers.items()}, unanswered)
+    prediction = BagSource(perceived, truth=False, topic=PANOPTIC)
+    true = BagSource(truth, truth=True, topic=TRUTH)
+    matching = matched(prediction, true)
+    for expected, answer in frames(prediction, true, matching):
+        if answer is not None:
+            found = painted(answer.panoptic, answer.scores or {})
+            for scorer in scorers.values():
+                scorer.add(expected.panoptic, answer.panoptic, found)
+    return Scored({name: scorer.scores() for name, scorer in scorers.items()}, len(matching.unanswered))
 
 
 def confusions(found: Confusion, names: Sequence[str], most: int = MOST) -> list[str]:
     """What is most often taken for what, by the part of a class's own pixels."""
-    names = [*names, "unlabelled"]
-    part = found.judged / np.maximum(found.judged.sum(1, keepdims=True), 1)
-    np.fill_diagonal(part, 0.0)
-    order = np.argsort(-part, axis=None, kind="stable")[:most]
-    rows, columns = np.unravel_index(order, part.shape)
-    return [
-        f"{part[r, c]:6.1%} of {names[r]} taken for {names[c]}"
-        for r, c in zip(rows.tolist(), columns.tolist(), strict=True)
-        if part[r, c] > 0
-    ]
+    return [f"{part:6.1%} of {true} taken for {given}" for true, given, part in taken_for(found, names, most)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -133,30 +115,6 @@ def _sizes(void: str) -> tuple[int, int]:
         return int(thing), int(stuff)
     except ValueError as error:
         raise ConfigError(f"--void {void}: expected two numbers of pixels, such as {DEFAULT[0]}") from error
-
-
-def _matched(truth: Path, perceived: Path) -> Iterator[tuple[Int32Array, tuple[Int32Array, Instances] | None]]:
-    """Every true map, with the predicted map of the same stamp and its instances, if there is one."""
-    found = {
-        stamp_of(message): {int(d.id): float(d.results[0].hypothesis.score) for d in message.detections}
-        for message in _messages(perceived, DETECTIONS)
-    }
-    answers = _messages(perceived, PANOPTIC)
-    answer = next(answers, None)
-    for message in _messages(truth, TRUTH):
-        stamp = stamp_of(message)
-        while answer is not None and stamp_of(answer) < stamp:
-            answer = next(answers, None)
-        if answer is None or stamp_of(answer) != stamp:
-            yield pixels(message), None
-        else:
-            predicted = pixels(answer)
-            yield pixels(message), (predicted, painted(predicted, found.get(stamp, {})))
-
-
-def _messages(path: Path, topic: str) -> Iterator[Any]:
-    with Bag(path) as bag:
-        yield from bag.contents(topic)
 
 
 if __name__ == "__main__":

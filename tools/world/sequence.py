@@ -51,10 +51,10 @@ class Moment:
 class Sequence:
     """``frames`` frames at ``rate`` Hz of the scene that ``seed`` gives."""
 
-    def __init__(self, seed: int, frames: int, rate: int) -> None:
+    def __init__(self, seed: int, frames: int, rate: int, boldness: float = 0.0) -> None:
         rng = np.random.default_rng([seed, 3])
         cast = [label for label, (low, high) in _CAST.items() for _ in range(int(rng.integers(low, high)))]
-        self.scene = Scene(seed, cast)
+        self.scene = Scene(seed, cast, boldness=boldness)
         self.times = [frame / rate for frame in range(frames)]
         self.duration = frames / rate
         self.scene.direct(self.duration)

@@ -511,6 +511,40 @@ def sky(
 
 cone_tall, cone_wide = cone_classic, cone_double
 
+
+def free(rng: np.random.Generator, kind: str) -> Picture:
+    """A surface that follows no variant: noise, stones, bars or patches in any two colours; roads may have markings
+    and facades windows, as all roads and facades.
+    """
+    a, b = any_colour(rng, (0, 0.7), (0.08, 0.95)), any_colour(rng, (0, 0.7), (0.08, 0.95))
+    b = a + rng.uniform(0.1, 1.0) * (b - a)
+    draw = int(rng.integers(4))
+    v, u = np.mgrid[0:SIZE, 0:SIZE] / SIZE
+    if draw == 0:
+        picture = blend(a, b, 0.5 + rng.uniform(0.1, 0.5) * noise(rng, rng.uniform(0.1, 2)))
+    elif draw == 1:
+        rows, columns = (int(n) for n in np.exp(rng.uniform(0, np.log(32), 2)))
+        picture = _stones(rng, a, rng.uniform(0, 0.2), rows, columns, rng.choice([0.0, 0.5]), rng.uniform(0, 0.01))
+    elif draw == 2:
+        along, across = rng.integers(-16, 17, 2)
+        wave = np.sin(2 * np.pi * (along * u + across * v))
+        picture = blend(a, b, 0.5 + rng.uniform(0.5, 3) * wave)
+    else:
+        picture = _plain(a).copy()
+        for _ in range(int(rng.integers(0, 12))):
+            x, y, w, h = rng.integers(0, SIZE, 4)
+            picture[y : y + h // 2, x : x + w // 2] *= rng.uniform(0.6, 1.4)
+    if kind == "asphalt" and rng.random() < 0.6:
+        picture = _markings(rng, picture)
+    if kind == "facade" and rng.random() < 0.65:
+        fill = (rng.uniform(0.2, 0.85), rng.uniform(0.25, 0.8))
+        picture = _windows(
+            rng, np.ascontiguousarray(picture, np.float32), int(rng.integers(1, 6)), int(rng.integers(1, 4)), fill
+        )
+    result = finish(rng, picture, rng.uniform(0.02, 0.2), rng.uniform(0, 0.15))
+    return _small(result) if kind in ("cloth", "box", "cone") else result
+
+
 _KINDS = ("asphalt", "paving", "ground", "facade", "roof", "foliage", "cloth", "box", "cone")
 PATTERNS: dict[str, dict[str, Callable[[np.random.Generator], Picture]]] = {
     kind: {name[len(kind) + 1 :]: paint for name, paint in list(globals().items()) if name.startswith(f"{kind}_")}

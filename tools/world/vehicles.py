@@ -82,6 +82,8 @@ def vehicle(build: Builder) -> tuple[list[Joint], float]:
     if variant == "truck":
         return _truck(build)
     shape = _SHAPES[variant]
+    if kit.bold():
+        shape = _bent(kit, shape)
     cabin = shape.glass
     length, width, height = (size * kit.uniform(0.85, 1.15) for size in shape.size)
     paint = kit.flat(_paint(kit), 0.7)
@@ -123,6 +125,16 @@ def vehicle(build: Builder) -> tuple[list[Joint], float]:
         )
     _wheels_and_lights(build, length, width, height, 0.22 * min(height, 1.9), (-0.31, 0.31))
     return [], 0.0
+
+
+def _bent(kit: Kit, shape: _Shape) -> _Shape:
+    """The same kind of car, longer here and lower there."""
+    rise, size = kit.rng.normal(0, 0.05, 4), np.exp(kit.rng.normal(0, 0.12, 3))
+
+    def bent(rows: tuple[tuple[float, float, float], ...]) -> tuple[tuple[float, float, float], ...]:
+        return tuple((x, low, high + float(np.interp(x, (-0.5, -0.2, 0.2, 0.5), rise))) for x, low, high in rows)
+
+    return _Shape(bent(shape.hull), bent(shape.glass), tuple(np.multiply(shape.size, size).tolist()))
 
 
 def _paint(kit: Kit) -> np.ndarray:

@@ -26,7 +26,9 @@ _PIXELS = 2048  # disagreeing pixels interpolated at a time
 _FEW = 4  # pixels in a cell
 _CONFIDENCE_POINTS = 96  # grid points of the confidence along the shorter side
 _SUBPIXEL = 1e-3  # of a grid point: what the confidence may be off
-_DENSE_FROM = 1 / 3  # part of the pixels in disagreeing cells from which on it is quicker to interpolate all
+# Part of the pixels in disagreeing cells from which on it is quicker to interpolate all: a cell costs much the same
+# whatever its pixels, so of large cells nearly all may disagree.
+_DENSE_FROM, _DENSE_FROM_BY_WIDTH = 1 / 3, 0.12
 _DENSE_ROWS = 16
 _CHANNELS = np.arange(256, dtype=np.uint8)
 
@@ -91,7 +93,9 @@ def upsampled_argmax(logits: Float32Array, rows: Axis, columns: Axis, table: UIn
     row_pixels, column_pixels = lasting_cells(rows), lasting_cells(columns)
     mixed &= (row_pixels.count > 0)[:, None] & (column_pixels.count > 0)
     undecided = row_pixels.count.astype(np.float32) @ mixed.astype(np.float32) @ column_pixels.count.astype(np.float32)
-    if undecided > _DENSE_FROM * len(rows) * len(columns):
+    pixels = len(rows) * len(columns)
+    cell_width = (pixels / (rows.size * columns.size)) ** 0.5
+    if undecided > max(_DENSE_FROM, _DENSE_FROM_BY_WIDTH * cell_width) * pixels:
         return _mapped(_dense(logits, rows, columns), table)
     labels: UInt8Array = np.take(np.take(table[cells], columns.cell, axis=1), rows.cell, axis=0)
     if len(row_pixels.index) * len(column_pixels.index) <= _FEW:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from seg_perception.errors import ConfigError, SegPerceptionError
+from seg_perception.errors import ConfigError, ModelError, SegPerceptionError
 from seg_perception.models.manifest import RANDOM, Manifest, Network
 
 if TYPE_CHECKING:
@@ -45,6 +45,11 @@ def build(manifest: Manifest, weights: Path | None) -> NamedOutputs:
         if weights is not None:
             state.load(model, weights)
         named: NamedOutputs = family.named(model, network, manifest.folder).eval()
+        if named.classes not in (None, len(manifest.channels())):
+            raise ModelError(
+                f"the network has {named.classes} classes, the manifest names {len(manifest.channels())} (the "
+                "background is one of them)"
+            )
     except SegPerceptionError as error:
         raise type(error)(f"model '{manifest.name}': {error}") from error
     except Exception as error:  # libraries raise what they like for an argument they do not know

@@ -23,6 +23,11 @@ class NamedOutputs(nn.Module):
         super().__init__()
         self.model = model
 
+    @property
+    def classes(self) -> int | None:
+        """How many the network tells apart, where the shapes of its outputs do not say so."""
+        return None
+
     def lower(self, dtype: torch.dtype) -> None:
         """Compute in ``dtype`` from now on, as far as the network can."""
         self.to(dtype)

@@ -6,13 +6,16 @@ https://docs.pytorch.org/vision/stable/models.html
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from inspect import Parameter, signature
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 import torch
 from torch import Tensor, nn
 from torchvision import models
-from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection import FasterRCNN, MaskRCNN
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.segmentation import FCN, LRASPP, DeepLabV3
 
@@ -54,6 +57,11 @@ class Detections(NamedOutputs):
         columns[3] = columns[3].squeeze(2)
         return tuple(columns)
 
+    @property
+    def classes(self) -> int:
+        """How many it tells apart, the background included."""
+        return int(self.model.roi_heads.box_predictor.cls_score.out_features)
+
     def lower(self, dtype: torch.dtype) -> None:
         """The backbone alone: what follows works with coordinates."""
         self.model.backbone.to(dtype)
@@ -67,8 +75,8 @@ def _filled(rows: Tensor, count: int) -> Tensor:
 
 def untrained(network: Network, classes: int) -> nn.Module:
     """The network with random numbers."""
-    arguments = {"weights": None, "weights_backbone": None, "num_classes": classes, **network.arguments}
-    model: nn.Module = models.get_model(_known(network.name), **arguments)
+    arguments = {"weights": None, "weights_backbone": None, "num_classes": classes, **_arguments(network)}
+    model: nn.Module = models.get_model(network.name, **arguments)
     return model
 
 
@@ -84,7 +92,7 @@ def pretrained(network: Network, folder: Path) -> nn.Module:
         )
     weights = known[network.pretrained]
     try:
-        model: nn.Module = models.get_model(network.name, weights=weights, progress=False, **network.arguments)
+        model: nn.Module = models.get_model(network.name, weights=weights, progress=False, **_arguments(network))
     except OSError as error:
         place = Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(urlparse(weights.url).path)
         raise ModelError(
@@ -111,3 +119,16 @@ def _known(name: str) -> str:
     if name not in names:
         raise ConfigError(f"network: name: torchvision has no '{name}' that segments; expected {', '.join(names)}")
     return name
+
+
+def _arguments(network: Network) -> Mapping[str, Any]:
+    """``network.arguments``; raises :class:`ConfigError` for one that torchvision would pass over in silence."""
+    calls: list[Any] = [models.get_model_builder(_known(network.name))]
+    if network.name.startswith("maskrcnn"):
+        calls += [MaskRCNN.__init__, FasterRCNN.__init__]  # the builder hands on what it does not know itself
+    named = (Parameter.KEYWORD_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    known = {p.name for call in calls for p in signature(call).parameters.values() if p.kind in named}
+    unknown = sorted(network.arguments.keys() - known)
+    if unknown:
+        raise ConfigError(f"network: arguments: torchvision's {network.name} takes no '{unknown[0]}'")
+    return network.arguments

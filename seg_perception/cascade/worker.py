@@ -1,0 +1,99 @@
+"""The thread in which the instance network runs beside the semantic stream, for all cameras."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from queue import SimpleQueue
+from threading import Condition, Thread
+from time import monotonic
+
+from seg_perception.cascade.runners import Finished, Job, Network, taken
+
+
+class InstanceWorker:
+    """Takes the looks of all cameras in the order in which they were begun. A camera has one look at a time, so that
+    order is in turns. ``nice`` is how far its thread steps back for the others (Linux).
+    """
+
+    def __init__(self, network: Network, nice: int = 0) -> None:
+        self._network, self._nice = network, nice
+        self._jobs: SimpleQueue[tuple[Threaded, Job] | None] = SimpleQueue()
+        self._stopping = False
+        self._cameras = 0
+        self._thread = Thread(target=self._run, name="instance")
+        self._thread.start()
+
+    def runner(self) -> Threaded:
+        """One more camera's access."""
+        self._cameras += 1
+        return Threaded(self)
+
+    def stop(self) -> None:
+        """Finish the look in hand and end the thread; those that wait are not taken."""
+        self._stopping = True
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _submit(self, camera: Threaded, job: Job) -> None:
+        self._jobs.put((camera, job))
+
+    def _run(self) -> None:
+        step_back(self._nice)
+        while (turn := self._jobs.get()) is not None and not self._stopping:
+            camera, job = turn
+            done = taken(self._network, job)
+            # All cameras pay for the machine together: what one may take is what the others leave it.
+            camera._deliver(replace(done, cost=done.cost * self._cameras))
+
+
+class Threaded:
+    """One camera's :class:`~seg_perception.cascade.runners.Runner` on an :class:`InstanceWorker`."""
+
+    def __init__(self, worker: InstanceWorker) -> None:
+        self._worker, self._done = worker, Condition()
+        self._busy = self._forgotten = False
+        self._began = 0.0
+        self._result: Finished | None = None
+
+    @property
+    def idle(self) -> bool:
+        """See :class:`Runner`."""
+        return not self._busy
+
+    def start(self, job: Job) -> None:
+        """See :class:`Runner`."""
+        self._busy, self._began = True, monotonic()
+        self._worker._submit(self, job)
+
+    def collect(self, now: int, patience: float = 0.0) -> Finished | None:
+        """See :class:`Runner`; ``now`` plays no part: what is there is there."""
+        with self._done:
+            if self._busy and patience > 0.0:
+                self._done.wait_for(lambda: self._result is not None, patience)
+            result, self._result = self._result, None
+        if result is None:
+            return None
+        forgotten, self._busy, self._forgotten = self._forgotten, False, False
+        return None if forgotten else result
+
+    def forget(self) -> None:
+        """See :class:`Runner`; the next look begins when the forgotten one has returned."""
+        self._forgotten = self._busy
+
+    def _deliver(self, done: Finished) -> None:
+        with self._done:
+            self._result = replace(done, latency=monotonic() - self._began)
+            self._done.notify()
+
+
+def step_back(nice: int) -> None:
+    """Lower the calling thread's priority; the threads that it starts inherit that. Does nothing where threads have no
+    priority of their own, or the system refuses.
+    """
+    if nice and sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)

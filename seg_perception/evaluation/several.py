@@ -1,0 +1,90 @@
+"""``seg_perception evaluate FOLDER TRUTHS``: every bag of a folder against the truth of its name, and all together."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from seg_perception import __version__
+from seg_perception.errors import BagError
+from seg_perception.evaluation.evaluating import Evaluated, Request, evaluate
+from seg_perception.evaluation.report.page import write_report
+from seg_perception.evaluation.result import ARRAY_FILE, JSON_FILE, Evaluation, join
+from seg_perception.offline.collection import Source, find, fingerprint
+from seg_perception.offline.many import Job, Outcome
+
+REPORT_FILE = "report.html"
+
+
+def bags(path: Path) -> list[Source]:
+    """The bags in a folder of several; none where ``path`` is one bag, or holds other things."""
+    with suppress(BagError):
+        found = find([path])
+        return found if len(found) > 1 else []
+    return []
+
+
+def paired(predictions: Sequence[Source], truths: Path) -> list[tuple[Source, Path]]:
+    """Each prediction with the truth of its name; raises :class:`BagError` that counts those without one."""
+    by_name = {source.name: source.path for source in find([truths])}
+    missing = [source.name for source in predictions if source.name not in by_name]
+    if missing:
+        raise BagError(
+            f"{len(missing)} of {len(predictions)} bags have no truth of their name in {truths} (the first is "
+            f"'{missing[0]}'; there are {', '.join(sorted(by_name)[:3])} ...)"
+        )
+    return [(source, by_name[source.name]) for source in predictions]
+
+
+def jobs(
+    pairs: Sequence[tuple[Source, Path | None]], out: Path, request: Callable[[Path, Path | None], Request]
+) -> list[Job]:
+    """One job for each prediction and its truth (None: without), which leaves the files of an evaluation in
+    ``out/NAME``; ``request`` says of two paths what is to be evaluated.
+    """
+    return [
+        Job(
+            source.name,
+            {
+                "seg_perception": __version__,
+                "request": repr(wanted := request(source.path, truth)),
+                "prediction": fingerprint(source.path),
+                "truth": fingerprint(truth) if truth is not None else None,
+            },
+            tuple(out / source.name / name for name in (JSON_FILE, ARRAY_FILE, REPORT_FILE)),
+            partial(_evaluate, wanted, out / source.name),
+        )
+        for source, truth in pairs
+    ]
+
+
+def leave(evaluated: Evaluated, folder: Path) -> None:
+    """Write the evaluation and its report into ``folder``, which is there."""
+    evaluated.evaluation.save(folder)
+    write_report(folder / REPORT_FILE, evaluated)
+
+
+def together(outcomes: Sequence[Outcome], out: Path) -> Evaluation:
+    """The evaluation of all bags that could be judged, saved in ``out``; raises :class:`BagError` if none could."""
+    done = sorted(outcome.name for outcome in outcomes if outcome.status != "failed")
+    if not done:
+        raise BagError(f"none of {len(outcomes)} bags could be evaluated")
+    evaluation = join([Evaluation.load(out / name) for name in done])
+    evaluation.save(out)
+    return evaluation
+
+
+def _evaluate(request: Request, folder: Path) -> dict[str, Any]:
+    evaluated = evaluate(request)
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    leave(evaluated, part)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+    notes = evaluated.evaluation.about["notes"]
+    return {"said": f"{len(evaluated.evaluation.frames)} frames judged", "damage": None, "notes": notes}

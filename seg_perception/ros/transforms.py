@@ -1,0 +1,68 @@
+"""TF as it comes over the graph, into the core's own buffer: needs tf2_msgs, and nothing else of tf2."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from rclpy.subscription import Subscription
+
+from seg_perception.projection.transforms import TransformBuffer
+from seg_perception.ros.messages import message_class
+
+TYPE = "tf2_msgs/msg/TFMessage"
+_DEPTH = 100
+_MOST_WAITING = 2000
+
+
+class TransformListener:
+    """Keeps ``/tf`` and ``/tf_static`` as bytes until :meth:`update` takes them into ``buffer``: callbacks cost
+    nothing, and only the thread that projects touches the buffer.
+
+    Without tf2_msgs (PyPI has none) there are only the transforms given by parameter; ``complain(sentence)`` hears it.
+    """
+
+    def __init__(self, node: Node, complain: Callable[[str], None]) -> None:
+        self.buffer = TransformBuffer()
+        self._node = node
+        self._moving: deque[bytes] = deque(maxlen=_MOST_WAITING)
+        self._static: deque[bytes] = deque(maxlen=_MOST_WAITING)
+        self._subscriptions: list[Subscription] = []
+        self._type: Any = None
+        try:
+            self._type = message_class(TYPE)
+        except ImportError:
+            complain(
+                "tf2_msgs is not installed, so only transforms from the parameter projection.extrinsics are known; on "
+                "a robot: apt install ros-<distro>-tf2-msgs"
+            )
+
+    def open(self) -> None:
+        """Subscribe."""
+        if self._type is None:
+            return
+        # What tf2's own listener asks for.
+        moving = QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
+        static = QoSProfile(
+            depth=_DEPTH, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+        )
+        self._subscriptions = [
+            self._node.create_subscription(self._type, "/tf", self._moving.append, moving, raw=True),
+            self._node.create_subscription(self._type, "/tf_static", self._static.append, static, raw=True),
+        ]
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions = []
+
+    def update(self) -> None:
+        """Take in what came since the last call."""
+        for waiting, static in ((self._static, True), (self._moving, False)):
+            for _ in range(len(waiting)):
+                self.buffer.add_message(deserialize_message(waiting.popleft(), self._type), static=static)
