@@ -173,7 +173,9 @@ class Tracker:
                 state.ids[row] = self._ids.next(live)
                 live.add(int(state.ids[row]))
 
-    def _associate(self, boxes: Float64Array, found: Detections, config: TrackerConfig) -> tuple[IndexArray, IndexArray]:
+    def _associate(
+        self, boxes: Float64Array, found: Detections, config: TrackerConfig
+    ) -> tuple[IndexArray, IndexArray]:
         """Rows of tracks, and for each the row of its detection."""
         state = self._state
         high = found.scores >= config.high_score
