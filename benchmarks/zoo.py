@@ -144,8 +144,11 @@ def spread_queries(module: Any, images: torch.Tensor, _: object) -> None:
     """Mask2Former: pixels, classes and masks with something to choose between."""
     model, images = module.model, with_blobs(images)
     measure(module, lambda: module(images))
+    for layer in model.model.transformer_module.decoder.layers:  # or all queries would end up as one
+        for part in (layer.self_attn.out_proj, layer.cross_attn.out_proj, layer.fc2):
+            part.weight *= 0.1
     spread(model.model.pixel_level_module.decoder.mask_projection, lambda: module(images), 1.0)
-    spread(model.class_predictor, lambda: module(images))
+    spread(model.class_predictor, lambda: module(images), 5.0, last=True)  # the layers before it are for training
 
 
 SETTLE: dict[str, Callable[[Any, torch.Tensor, Sequence[np.ndarray]], None]] = {
@@ -171,16 +174,16 @@ def measure(module: nn.Module, run: Callable[[], object]) -> None:
 
 
 @torch.no_grad()
-def spread(layer: Any, run: Callable[[], object], to: float = SPREAD) -> None:
+def spread(layer: Any, run: Callable[[], object], to: float = SPREAD, *, last: bool = False) -> None:
     """Scale and shift ``layer`` so that each of its channels has mean 0 and deviation ``to`` over what ``run`` shows
-    it.
+    it, or shows it ``last``.
     """
     seen: list[torch.Tensor] = []
     hook = layer.register_forward_hook(lambda _, __, out: seen.append(out))
     run()
     hook.remove()
     axis = -1 if isinstance(layer, nn.Linear) else 1
-    flat = torch.cat([out.movedim(axis, 0).flatten(1) for out in seen], 1)
+    flat = torch.cat([out.movedim(axis, 0).flatten(1) for out in (seen[-1:] if last else seen)], 1)
     factor = to / flat.std(1).clamp_min(1e-6)
     layer.weight *= factor.reshape(-1, *[1] * (layer.weight.dim() - 1))
     layer.bias.copy_((layer.bias - flat.mean(1)) * factor)

@@ -31,6 +31,7 @@ COMMANDS = {
     "run": Room("seg_perception.offline.run", "take every frame of a bag through the pipeline, without DDS"),
     "compare": Room("seg_perception.evaluation.comparing.command", "evaluated runs side by side, and a gate for CI"),
     "mine": Room("seg_perception.mining.commands", "choose frames worth labelling next, with pre-labels"),
+    "view": Room("seg_perception.offline.view", "a picture of the labelled points, boxes and ways of a processed bag"),
     "play": Room("seg_perception.ros.play", "publish a bag's messages to DDS"),
     "record": Room("seg_perception.ros.record", "write topics into a bag, with their receive times"),
     "listen": Room("seg_perception.ros.listener", "subscribe as a planner does, and check every message"),

@@ -11,6 +11,7 @@ from seg_perception.errors import ConfigError
 from seg_perception.fusion import FusionConfig
 from seg_perception.projection.projector import ProjectionConfig
 from seg_perception.schema import option
+from seg_perception.support import SupportConfig
 from seg_perception.tracking import TrackerConfig
 
 
@@ -74,6 +75,7 @@ class PipelineConfig:
     models: ModelsConfig = field(default_factory=ModelsConfig)
     cascade: CascadeConfig = field(default_factory=CascadeConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    support: SupportConfig = field(default_factory=SupportConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     projection: ProjectionConfig = field(default_factory=ProjectionConfig)

@@ -28,6 +28,7 @@ from seg_perception.models import (
     load_panoptic,
     load_semantic,
 )
+from seg_perception.support import supported
 from seg_perception.timing import StageTimes
 from seg_perception.tracking import Tracker
 from seg_perception.tracking.motion import CameraMotion
@@ -181,6 +182,7 @@ class Pipeline:
         else:
             tracks = Tracks.empty()
         with times.stage("fuse"):
+            tracks = supported(tracks, semantic, frame.stamp, self.config.support)
             panoptic = fuse(semantic, tracks, self._labels, self.config.fusion)
             if self._ego_mask is not None:
                 panoptic = _blanked(panoptic, self._ego_mask)

@@ -15,12 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seg_perception.cascade import Cascade, CascadeConfig, InstanceWorker, Job, Scene
+from seg_perception.cascade.policies import Situation
+from seg_perception.cascade.regions import SMALL, crops
 from seg_perception.cascade.scene import CELL
 from seg_perception.config import PipelineConfig
 from seg_perception.errors import ConfigError
 from seg_perception.labels import LabelSpace
 from seg_perception.pipeline import Networks, Pipeline
 from seg_perception.timing import StageTimes
+from seg_perception.tracking import TrackerConfig
 from seg_perception.types import Frame, Instances, Mask, Perception, SemanticMap, Tracks
 
 SECOND = 10**9
@@ -149,7 +152,7 @@ def test_presence_looks_at_what_no_track_explains_and_does_not_insist() -> None:
     assert not driver.frame(0.1, EMPTY, NOBODY)
     assert driver.frame(0.2, street((PERSON, BOX)), NOBODY), "a person appears"
     assert not driver.frame(0.3, street((PERSON, BOX)), NOBODY), "the network found none there a moment ago"
-    elsewhere = (64, 0, 80, 32)
+    elsewhere = (80, 0, 96, 32)
     assert driver.frame(0.4, street((PERSON, BOX), (PERSON, elsewhere)), NOBODY), "another one appears"
     allowed = 0.5 * 100 / int(SPACE.priorities[PERSON])
     assert not driver.frame(0.2 + allowed - 0.01, street((PERSON, BOX)), NOBODY)
@@ -477,3 +480,73 @@ def test_the_worker_steps_back_and_nobody_else_does() -> None:
     worker.stop()
     assert niceness == [max(before, 7)]
     assert os.getpriority(os.PRIO_PROCESS, get_native_id()) == before
+
+
+def crowd(rng: np.random.Generator, count: int) -> Scene:
+    """So many tracks of all sizes in a frame of 320 x 180, and some cells that none explains."""
+    low = rng.uniform(0, (300, 160), (count, 2))
+    high = np.minimum(low + rng.uniform(4, 90, (count, 2)), (320, 180))
+    tracks = Tracks(
+        np.ones(count, np.int32),
+        np.concatenate((low, high), axis=1).astype(np.float32),
+        np.full(count, 0.9, np.float32),
+        rng.choice((PERSON, CONE), count).astype(np.uint8),
+        tuple(mask(0, 0, 1, 1) for _ in range(count)),
+        np.zeros(count, np.int64),
+        np.ones(count, np.bool_),
+    )
+    return Scene((rng.random((12, 20)) < 0.02).astype(np.uint8) * 90, tracks, SPACE.priorities, (320, 180))
+
+
+@FEW
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 12), most=st.integers(1, 4), zoom=st.floats(1.5, 4.0))
+def test_crops_lie_in_the_frame_and_each_shows_something_small_that_no_other_shows(
+    seed: int, count: int, most: int, zoom: float
+) -> None:
+    scene = crowd(np.random.default_rng(seed), count)
+    situation = Situation(SECOND, 0, 1, 0.1, lambda: scene, np.full((12, 20), -(2**62)))
+    found = crops(situation, most, zoom, 0.5)
+    sides = scene.tracks.boxes[:, 2:] - scene.tracks.boxes[:, :2]
+    if found is None:
+        window = np.array((320, 180)) / zoom
+        assert not scene.unexplained.any()
+        assert not ((sides.prod(1) < SMALL**2) & (sides + 16 <= window).all(1)).any()
+        return
+    assert 1 <= len(found) <= most
+    assert (found[:, :2] >= 0).all()
+    assert (found[:, 2:] <= np.array((320, 180)) + 1e-3).all()
+    np.testing.assert_allclose(found[:, 2:] - found[:, :2], np.array([[320, 180]] * len(found)) / zoom, atol=1e-3)
+    rows, columns = np.nonzero(scene.unexplained)
+    cells = np.stack((columns, rows, columns + 1, rows + 1), axis=1) * CELL
+    boxes = np.concatenate((scene.tracks.boxes[sides.prod(1) < SMALL**2], np.minimum(cells, (320, 180, 320, 180))))
+    low, high = np.maximum(boxes[:, :2] - 8, 0), np.minimum(boxes[:, 2:] + 8, (320, 180))  # with some room around
+    inside = (low >= found[:, None, :2] - 1e-3).all(-1) & (high <= found[:, None, 2:] + 1e-3).all(-1)
+    for number in range(len(found)):
+        assert (inside[number] & ~inside[:number].any(0)).any()
+
+
+def test_looks_at_crops_and_at_the_frame_take_turns_and_misses_count_only_in_them() -> None:
+    asked: list[Any] = []
+
+    def network(image: np.ndarray, times: StageTimes, regions: Any = None) -> Instances:
+        asked.append(regions)
+        if regions is not None:
+            return Instances.empty()
+        boxes = np.array([[4, 4, 16, 20], [70, 40, 90, 60]], np.float32)
+        scores, labels = np.array([0.9, 0.9], np.float32), np.array([PERSON, PERSON], np.uint8)
+        return Instances(boxes, scores, labels, (mask(4, 4, 16, 20), mask(70, 40, 90, 60)))
+
+    networks = Networks(Road(), network)  # type: ignore[arg-type]
+    pipeline = Pipeline(
+        networks, SPACE, PipelineConfig(cascade=CascadeConfig(crops=1), tracker=TrackerConfig(min_hits=1))
+    )
+    for number in range(6):
+        result = pipeline(Frame(number * SECOND // 10, "camera", np.zeros((HEIGHT, WIDTH, 3), np.uint8)))
+        if asked[-1] is not None:
+            (crop,) = asked[-1]
+            boxes = result.tracks.boxes
+            inside = (boxes[:, :2] >= crop[:2]).all(1) & (boxes[:, 2:] <= crop[2:]).all(1)
+            assert inside.any()
+            assert not inside.all()
+            assert (result.tracks.visible == ~inside).all()
+    assert [regions is None for regions in asked] == [True, False] * 3

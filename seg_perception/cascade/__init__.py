@@ -1,5 +1,5 @@
-"""The cascade: when and where the instance network looks (:mod:`policies`), and how its answer comes back
-(:mod:`runners`). Nothing here reads a clock to decide anything.
+"""The cascade: when and where the instance network looks (:mod:`policies`, :mod:`regions`), and how its answer comes
+back (:mod:`runners`). Nothing here reads a clock to decide anything.
 """
 
 from seg_perception.cascade.config import CascadeConfig

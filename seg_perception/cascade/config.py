@@ -31,6 +31,13 @@ class CascadeConfig:
     )
     share: float = option(0.5, "policy budget: part of the time that the instance network may work", ge=0.001, le=1.0)
     rate: float = option(1000.0, "policy budget: most looks per second of a camera", ge=0.001, le=1000.0)
+    crops: int = option(
+        0,
+        "every other look is at so many crops of the frame, at most, around what is small; 0: all are at the frame",
+        ge=0,
+        le=16,
+    )
+    zoom: float = option(2.0, "a crop has 1 / zoom of the frame's width and height", ge=1.0, le=8.0)
     timeout: float = option(2.0, "seconds after which an answer is too old to be used", ge=0.01, le=60.0)
     patience: float = option(
         0.0,

@@ -10,6 +10,7 @@ import numpy as np
 
 from seg_perception.cascade.config import CascadeConfig
 from seg_perception.cascade.policies import POLICIES, Situation
+from seg_perception.cascade.regions import crops
 from seg_perception.cascade.scene import Scene
 from seg_perception.types import Float32Array, Int64Array
 
@@ -36,6 +37,7 @@ class Cascade:
         """Start anew, as after a backwards time jump."""
         self._started: int | None = None
         self._frames = 0
+        self._closely = False
         self._tried: Int64Array = np.full((1, 1), _NEVER, np.int64)
 
     def decide(self, now: int, idle: bool, see: Callable[[], Scene], config: CascadeConfig) -> Plan | None:
@@ -47,14 +49,16 @@ class Cascade:
         self._frames += 1
         if not idle:
             return None
+        plan = Plan()
         if self._started is not None:
             situation = Situation(now, self._started, self._frames, self._cost, see, self._tried)
             if not POLICIES[config.policy](situation, config):
                 return None
+            plan = Plan(self._where(situation, config))
             if "scene" in vars(situation):
                 self._try(now, situation.scene)
-        self._started, self._frames = now, 0
-        return Plan()
+        self._started, self._frames, self._closely = now, 0, plan.regions is not None
+        return plan
 
     def finished(self, cost: float, useful: bool) -> None:
         """The look that was decided on has come back, ``cost`` seconds of work; one that was of no use (it failed, or
@@ -64,9 +68,15 @@ class Cascade:
         if not useful:
             self._tried[:] = _NEVER
 
+    def _where(self, situation: Situation, config: CascadeConfig) -> Float32Array | None:
+        """Looks at crops and at the frame take turns."""
+        if self._closely or not config.crops:
+            return None
+        return crops(situation, config.crops, config.zoom, config.staleness)
+
     def _try(self, now: int, scene: Scene) -> None:
         if self._tried.shape != scene.unexplained.shape:
             self._tried = np.full(scene.unexplained.shape, _NEVER, np.int64)
-        # What moves by a cell until the next frame is the same thing still.
-        near = cv2.dilate(scene.unexplained, np.ones((3, 3), np.uint8))
+        # What moves by two cells until it is asked for again is the same thing still.
+        near = cv2.dilate(scene.unexplained, np.ones((5, 5), np.uint8))
         self._tried[near > 0] = now

@@ -18,7 +18,7 @@ CELL = 16
 _STRIDE = 4
 """One pixel in so many is looked at, along each axis."""
 
-_LEAST = 4
+_LEAST = 8
 """Of the 16 samples of a cell so many must be unexplained: outlines of masks and maps never agree to the pixel."""
 
 

@@ -31,17 +31,15 @@ class Pairs:
 
 def overlapping(tracks: Float64Array, detections: Float64Array, least: float) -> Pairs:
     """All pairs of ``(4, T)`` and ``(4, D)`` boxes whose intersection over union is at least ``least`` > 0."""
+    # Division only where it matters: most pairs are far apart. Single precision halves what has to be moved.
     t, d = tracks.astype(np.float32)[:, :, None], detections.astype(np.float32)[:, None, :]
-    width = np.minimum(t[2], d[2])
-    width -= np.maximum(t[0], d[0])
-    height = np.minimum(t[3], d[3])
-    height -= np.maximum(t[1], d[1])
-    np.maximum(width, 0.0, out=width)
-    np.maximum(height, 0.0, out=height)
-    intersection = np.multiply(width, height, out=width)
-    union = np.add((t[2] - t[0]) * (t[3] - t[1]), (d[2] - d[0]) * (d[3] - d[1]), out=height)
+    common = np.minimum(t[2:], d[2:])
+    common -= np.maximum(t[:2], d[:2])
+    np.maximum(common, 0.0, out=common)
+    intersection = common[0] * common[1]
+    (tw, th), (dw, dh) = t[2:] - t[:2], d[2:] - d[:2]
+    union = tw * th + dw * dh
     union -= intersection
-    # Division only where it matters: most pairs are far apart.
     near = (intersection >= np.float32(least) * union).ravel().nonzero()[0]
     rows, columns = np.divmod(near, detections.shape[1] or 1)
     overlap = intersection.take(near) / np.maximum(union.take(near), np.float32(1e-6))

@@ -102,10 +102,10 @@ class State:
         return cls(np.zeros((21, 0)), np.zeros((4, 0), np.int64), np.zeros((0, 1), np.float32), [])
 
     @classmethod
-    def born(cls, found: Detections, stamp: int, time: float, noise: float) -> State:
+    def born(cls, found: Detections, stamp: int, time: float, noise: float, classes: int) -> State:
         """A track for each of ``found``, unconfirmed."""
         n = len(found.masks)
-        votes = np.zeros((n, int(found.labels.max(initial=0)) + 1), np.float32)
+        votes = np.zeros((n, classes), np.float32)
         votes[np.arange(n), found.labels] = np.maximum(found.scores, LEAST_VOTE)
         state = cls(np.empty((21, n)), np.zeros((4, n), np.int64), votes, list(found.masks))
         state.filters.start(measurements(found.boxes), noise)
@@ -136,11 +136,10 @@ class State:
 
     def joined(self, other: State) -> State:
         """These tracks, then the ``other`` ones."""
-        wide = max(self.votes.shape[1], other.votes.shape[1])
         return State(
             np.concatenate((self.numbers, other.numbers), axis=1),
             np.concatenate((self.integers, other.integers), axis=1),
-            np.concatenate((self._votes_of(wide), other._votes_of(wide))),
+            np.concatenate((self.votes, other.votes)),
             self.masks + other.masks,
         )
 
@@ -148,7 +147,6 @@ class State:
         """Let the tracks ``rows`` be those of ``tracks``."""
         self.numbers[:, rows] = tracks.numbers
         self.integers[:, rows] = tracks.integers
-        self.votes = self._votes_of(tracks.votes.shape[1])
         self.votes[rows] = tracks.votes
         for row, mask in zip(rows.tolist(), tracks.masks, strict=True):
             self.masks[row] = mask
@@ -160,17 +158,17 @@ class State:
         self.time[:], self.scores[:] = time, found.scores
         self.hits += 1
         self.seen[:], self.hidden[:] = stamp, 0
-        self.votes = self._votes_of(int(found.labels.max(initial=0)) + 1)
         self.votes *= VOTE_MEMORY
         self.votes[np.arange(len(found.labels)), found.labels] += np.maximum(found.scores, LEAST_VOTE)
         self.masks = found.masks
 
     def votes_for(self, rows: IndexArray, labels: UInt8Array) -> Float32Array:
         """What each of the tracks ``rows`` (maybe some twice) has for its label, as part of what its majority has."""
-        votes = self._votes_of(int(labels.max(initial=0)) + 1)
-        share: Float32Array = votes[rows, labels] / votes.max(axis=1)[rows]
+        share: Float32Array = self.votes[rows, labels] / self.votes.max(axis=1).take(rows)
         return share
 
-    def _votes_of(self, classes: int) -> Float32Array:
+    def widen(self, classes: int) -> None:
+        """Make room for the votes of so many classes."""
         missing = classes - self.votes.shape[1]
-        return self.votes if missing <= 0 else np.pad(self.votes, ((0, 0), (0, missing)))
+        if missing > 0:
+            self.votes = np.pad(self.votes, ((0, 0), (0, missing)))

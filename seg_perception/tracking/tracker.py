@@ -136,6 +136,7 @@ class Tracker:
 
     def _look(self, look: Look, time: float, config: TrackerConfig) -> None:
         state, found = self._state, Detections.of(look.instances, self._limits, config.low_score)
+        state.widen(int(found.labels.max(initial=0)) + 1)
         boxes = boxes_of(state.bounded(state.filters.position.copy()))
         rows, picks = self._associate(boxes, found, config)
         missed = _looked_for(boxes, look.regions, self._limits)
@@ -147,7 +148,8 @@ class Tracker:
         fresh = found.scores >= config.high_score
         fresh[picks] = False
         if fresh.any():
-            born = State.born(found.take(fresh.nonzero()[0]), look.stamp, time, config.noise)
+            classes = state.votes.shape[1]
+            born = State.born(found.take(fresh.nonzero()[0]), look.stamp, time, config.noise, classes)
             self._state = state.joined(born)
         self._end()
         self._confirm(config.min_hits)
@@ -175,11 +177,13 @@ class Tracker:
         self, boxes: Float64Array, found: Detections, config: TrackerConfig
     ) -> tuple[IndexArray, IndexArray]:
         """Rows of tracks, and for each the row of its detection."""
+        state = self._state
         high = found.scores >= config.high_score
+        kind, low = np.where(state.ids > 0, state.hidden, 2), (~high).astype(np.intp)
         pairs = overlapping(boxes, found.boxes, min(config.overlap, config.overlap_low))
-        rows, picks = assign(pairs, self._weights(pairs, found, high, config))
+        rows, picks = assign(pairs, self._weights(pairs, found, kind, low, config))
         # Who is left, and scored high, looks further around.
-        free, unclaimed = np.ones(len(self._state), np.bool_), high.copy()
+        free, unclaimed = np.ones(len(state), np.bool_), high
         free[rows] = unclaimed[picks] = False
         tracks, detections = free.nonzero()[0], unclaimed.nonzero()[0]
         if not len(tracks) or not len(detections):
@@ -187,28 +191,32 @@ class Tracker:
         near, wanted = boxes.take(tracks, axis=1), found.boxes.take(detections, axis=1)
         pairs = overlapping(grown(near, config.reach), grown(wanted, config.reach), config.overlap)
         pairs = Pairs(tracks.take(pairs.tracks), detections.take(pairs.detections), pairs.overlap)
-        more_rows, more_picks = assign(pairs, self._weights(pairs, found, high, config))
+        more_rows, more_picks = assign(pairs, self._weights(pairs, found, kind, low, config))
         return np.concatenate((rows, more_rows)), np.concatenate((picks, more_picks))
 
-    def _weights(self, pairs: Pairs, found: Detections, high: BoolArray, config: TrackerConfig) -> Float64Array:
+    def _weights(
+        self, pairs: Pairs, found: Detections, kind: IndexArray, low: IndexArray, config: TrackerConfig
+    ) -> Float64Array:
         """What each of ``pairs`` is worth, 0 for those that cannot be: its overlap, weighed by how often the track had
-        that class, and by who comes first.
+        that class, and by who comes first: ``kind`` and ``low`` are rows and columns of :data:`WORTH`.
         """
         if not len(pairs):
             return pairs.overlap
-        state, tracks, detections = self._state, pairs.tracks, pairs.detections
-        votes = state.votes_for(tracks, found.labels.take(detections))
-        likeness = pairs.overlap * (config.class_confusion + (1.0 - config.class_confusion) * votes)
-        low = (~high).take(detections).astype(np.intp)
-        kind = np.where(state.ids > 0, state.hidden, 2).take(tracks)
-        return likeness * WORTH[kind, low] * (likeness >= np.where(low, config.overlap_low, config.overlap))
+        votes = self._state.votes_for(pairs.tracks, found.labels.take(pairs.detections))
+        likeness: Float64Array = pairs.overlap * (config.class_confusion + (1.0 - config.class_confusion) * votes)
+        low = low.take(pairs.detections)
+        least = np.array((config.overlap, config.overlap_low)).take(low)
+        likeness[likeness < least] = 0.0
+        likeness *= WORTH[kind.take(pairs.tracks), low]
+        return likeness
 
     def _tracks(self, config: TrackerConfig) -> Tracks:
         state, now = self._state, self._timeline.now
         position = self._now()
         origin = state.origin
         scale = np.exp(position[2:] - origin[2:])
-        boxes = np.concatenate([(state.box[k : k + 2] - origin[:2]) * scale + position[:2] for k in (0, 2)])
+        corners = (state.box.reshape(2, 2, -1) - origin[:2]) * scale + position[:2]
+        boxes = corners.reshape(4, -1)
         np.maximum(boxes, 0.0, out=boxes)
         np.minimum(boxes, self._limits, out=boxes)
         visible = (boxes[2] > boxes[0]) & (boxes[3] > boxes[1]) & (state.hidden == 0)
@@ -247,12 +255,12 @@ def _looked_for(boxes: Float64Array, regions: Float32Array, limits: Float64Array
     that is the whole image has all.
     """
     width, height = limits[:2, 0].tolist()
-    looked = np.zeros(boxes.shape[1], np.bool_)
+    if any(x0 <= 0.0 and y0 <= 0.0 and x1 >= width and y1 >= height for x0, y0, x1, y1 in regions.tolist()):
+        return np.ones(boxes.shape[1], np.bool_)
     low, high = np.maximum(boxes[:2], 0.0), np.minimum(boxes[2:], limits[:2])
     area = (high - low).prod(axis=0)
+    looked = np.zeros(boxes.shape[1], np.bool_)
     for x0, y0, x1, y1 in regions.tolist():
-        if x0 <= 0.0 and y0 <= 0.0 and x1 >= width and y1 >= height:
-            return np.ones_like(looked)
         common = np.minimum(high, [[x1], [y1]]) - np.maximum(low, [[x0], [y0]])
         looked |= np.maximum(common, 0.0).prod(axis=0) >= LOOKED_AT * area
     return looked & (high > low).all(axis=0)

@@ -48,6 +48,8 @@ class OpenVinoBackend:
             model = core.read_model(str(path))
             if manifest.input.reshape:
                 model.reshape([1, *manifest.input_shape])
+            else:
+                _fix(model, (1, *manifest.input_shape))
             compiled = core.compile_model(
                 model,
                 "CPU",
@@ -71,6 +73,15 @@ class OpenVinoBackend:
         """See :class:`Backend`."""
         results = self._request.infer({0: batch}, share_inputs=True, share_outputs=True)
         return [results[name] for name in outputs]
+
+
+def _fix(model: Any, shape: tuple[int, ...]) -> None:
+    """Give the dimensions that ``model`` leaves free their size in ``shape``: only of fixed shapes does OpenVINO fuse
+    attention.
+    """
+    given = model.inputs[0].get_partial_shape()
+    if len(model.inputs) == 1 and given.is_dynamic and given.rank.is_static and len(given) == len(shape):
+        model.reshape([d.get_length() if d.is_static else n for d, n in zip(given, shape, strict=True)])
 
 
 def _info(port: Any, names: tuple[str, ...]) -> TensorInfo:

@@ -1,0 +1,74 @@
+"""Carried masks held against what the semantic network sees now.
+
+Between two looks of the instance network a track's mask is the last one seen, moved and scaled. It lags behind where
+the thing turned or a leg swung, and bleeds where the thing has gone. The semantic map is of this very frame: what it
+gives to the track's class, in and around the mask, is where the thing is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from seg_perception.schema import option
+from seg_perception.types import BoolArray, Mask, SemanticMap, Tracks, UInt8Array
+
+SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class SupportConfig:
+    """How a carried mask follows the semantic map."""
+
+    least: float = option(
+        0.5, "a carried mask of which the semantic map shows less in the track's class is left as it is", ge=0.0, le=1.0
+    )
+    reach: float = option(
+        0.15, "how far a carried mask grows into its class around it, in parts of its box's size", ge=0.0, le=1.0
+    )
+
+
+def supported(tracks: Tracks, semantic: SemanticMap, stamp: int, config: SupportConfig) -> Tracks:
+    """``tracks`` at ``stamp`` with every visible mask that was not seen in this frame cut to the pixels that
+    ``semantic`` gives to its class, and grown into those around it that no other track holds. A mask which the map does
+    not know (less than ``least`` of it has the track's class) stays as it is: networks disagree, and what was seen a
+    moment ago is still there.
+    """
+    carried = np.flatnonzero(tracks.visible & (tracks.seen < stamp))
+    if not len(carried):
+        return tracks
+    held = np.zeros(semantic.labels.shape, np.uint8)
+    for i in np.flatnonzero(tracks.visible).tolist():
+        held[_window(tracks.masks[i])] |= tracks.masks[i].bits.view(np.uint8)
+    masks = list(tracks.masks)
+    # The best-known track takes what two could claim.
+    for i in carried[np.argsort(-tracks.scores[carried], kind="stable")].tolist():
+        masks[i] = _followed(masks[i], int(tracks.labels[i]), semantic.labels, held, config)
+    return replace(tracks, masks=tuple(masks))
+
+
+def _followed(mask: Mask, label: int, classes: UInt8Array, held: UInt8Array, config: SupportConfig) -> Mask:
+    area = np.count_nonzero(mask.bits)
+    height, width = mask.bits.shape
+    backed = mask.bits & (classes[_window(mask)] == label)
+    if not area or np.count_nonzero(backed) < config.least * area:
+        return mask
+    reach = round(config.reach * float(np.sqrt(height * width)))
+    if reach == 0:
+        return Mask(mask.x, mask.y, backed)
+    top, left = max(mask.y - reach, 0), max(mask.x - reach, 0)
+    bottom, right = min(mask.y + height + reach, classes.shape[0]), min(mask.x + width + reach, classes.shape[1])
+    place = slice(top, bottom), slice(left, right)
+    core = np.zeros((bottom - top, right - left), np.uint8)
+    core[mask.y - top : mask.y - top + height, mask.x - left : mask.x - left + width] = backed
+    near = cv2.dilate(core, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)).view(np.bool_)
+    fresh: BoolArray = near & (classes[place] == label) & (held[place] == 0)
+    held[place] |= fresh.view(np.uint8)
+    return Mask(left, top, core.view(np.bool_) | fresh)
+
+
+def _window(mask: Mask) -> tuple[slice, slice]:
+    height, width = mask.bits.shape
+    return slice(mask.y, mask.y + height), slice(mask.x, mask.x + width)
