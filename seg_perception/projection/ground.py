@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.labels import LabelSpace
-from seg_perception.types import BoolArray
+from seg_perception.projection.camera import Camera
+from seg_perception.types import UNLABELLED, BoolArray, LabelledPoints, PanopticMap
 
 Float64Array = NDArray[np.float64]
 
@@ -60,3 +61,41 @@ class Ground:
         off = np.abs(terms @ plane - self.points[:, 2])
         near = off <= np.median(off) * 3
         return np.asarray(np.linalg.lstsq(terms[near], self.points[near, 2], rcond=None)[0])
+
+
+def mounted(height: float, pitch: float) -> Float64Array:
+    """The pose ``(4, 4)`` of a camera's optical frame ``height`` metres above flat ground, looking ``pitch`` radians
+    down, in the frame on the ground below it (x forward, y left, z up).
+    """
+    cos, sin = np.cos(pitch), np.sin(pitch)
+    pose = np.eye(4)
+    pose[:3, :3] = [[0.0, -sin, cos], [-1.0, 0.0, 0.0], [0.0, -cos, -sin]]
+    pose[2, 3] = height
+    return pose
+
+
+def flat_ground(
+    panoptic: PanopticMap, camera: Camera, pose: Float64Array, ground: BoolArray, reach: float
+) -> LabelledPoints:
+    """The masks laid onto flat ground by inverse perspective mapping, for cameras without depth: one point for each
+    pixel, row by row, in the optical frame; NaN where nothing can be said.
+
+    Pixels of ground (``ground`` ``(256,)`` bool by class) lie where their rays meet the plane z = 0 of the frame in
+    which ``pose`` ``(4, 4)`` is the camera's; so does the foot of whatever stands on it: the pixel right above ground.
+    What is above the foot would be smeared over what is behind, and is left out, as is everything beyond ``reach``
+    metres. A slope of 1 degree moves a point 10 m away from a camera 1 m high by 1.5 m: trust it near by.
+    """
+    on_ground = ground[panoptic.semantic]
+    foot = np.zeros_like(on_ground)
+    foot[:-1] = ~on_ground[:-1] & on_ground[1:] & (panoptic.semantic[:-1] != UNLABELLED)
+    across, down = camera.rays[..., 0], camera.rays[..., 1]
+    sinks = -(pose[2, 0] * across + pose[2, 1] * down + pose[2, 2])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        depth = (pose[2, 3] / sinks).astype(np.float32)
+        length = depth * np.sqrt(1 + across * across + down * down)
+        known = (on_ground | foot) & (sinks > 0) & (length < reach)
+    xyz = camera.back_project(np.where(known, depth, np.float32(np.nan))).reshape(-1, 3).astype(np.float32)
+    xyz[~known.ravel()] = np.nan
+    return LabelledPoints(
+        xyz, panoptic.semantic.ravel(), (panoptic.panoptic >> 16).ravel(), panoptic.confidence.ravel()
+    )
