@@ -1,15 +1,17 @@
 """What the cascade's policies cost and what they are worth: frame rate beside quality, every policy; and what a planner
 had at each moment.
 
-    python benchmarks/cascade.py BAG... [--things truth|MODEL] [--ratio 12.5] [--json OUT] [--plot OUT.png]
+    python benchmarks/cascade.py BAG... [--things truth|MODEL] [--ratio 12.5] [--set KEY=VALUE]
+        [--json OUT] [--plot OUT.png]
 
 The bags are the world's (``python -m tools.world bag``, at 30 Hz). The semantic network is the shipped one, run once
-per frame. Things are told by ``truth``, the true instances, or by an instance network (world_instance: the shipped one), and
-are held back by the time of a network that costs ``--ratio`` times the semantic one's, whose own time is measured
-here first, or given with ``--semantic-ms``. All that follows is on the stamps' clock, and repeats on every machine.
+per frame. Things are told by ``truth``, the true instances, or by an instance network (world_instance: the shipped
+one). They are held back by the time of a network that costs ``--ratio`` times the semantic one's, whose own time is
+measured here first, or given with ``--semantic-ms``. What follows is on the stamps' clock: it repeats on every machine.
 
 *Frame by frame*: what came out for a frame against its own truth. Looks are in line, of no latency, so that only the
-thinning counts; the frame rate is that of one worker, ``1 / (semantic + looks per frame * instance)``.
+thinning counts; the frame rate is that of one worker, ``1 / (semantic + looks per frame * instance)``. ``crops`` is
+every N-th frame with looks at the frame and at one crop in turns; a look there counts forward passes.
 
 *Streaming* (Li et al., "Towards Streaming Perception", ECCV 2020): at the time of every true frame, the newest answer
 that was out by then. Answers of the cascade are out one semantic network's time after their frame, looks come back when
@@ -32,12 +34,13 @@ from typing import Any
 import numpy as np
 from side_by_side import write
 
+from seg_perception import scenario
 from seg_perception.cascade import CascadeConfig
 from seg_perception.config import ModelsConfig, PipelineConfig
 from seg_perception.conformance import pixels, stamp_of
 from seg_perception.evaluation.sequence import Scorer, Scores
 from seg_perception.labels import LabelSpace
-from seg_perception.models import load_instance, load_semantic
+from seg_perception.models import InstanceNetwork, load_instance, load_semantic
 from seg_perception.offline.bags import Bag
 from seg_perception.pipeline import Networks, Pipeline
 from seg_perception.timing import StageTimes
@@ -57,6 +60,8 @@ class Recording:
     truths: list[np.ndarray]
     semantic: list[SemanticMap]
     instances: list[Instances]
+    network: InstanceNetwork | None
+    """What is asked about crops; the truth tells nothing about them."""
 
     @property
     def period(self) -> float:
@@ -65,15 +70,20 @@ class Recording:
 
 
 class Told:
-    """A network whose answers are known: those of ``answers`` to the images of ``frames``."""
+    """A network whose answers are known: those of ``answers`` to the images of ``frames``. Crops are shown to
+    ``network``; ``asked`` counts forward passes.
+    """
 
-    def __init__(self, frames: Sequence[Frame], answers: Sequence[Any]) -> None:
+    def __init__(self, frames: Sequence[Frame], answers: Sequence[Any], network: InstanceNetwork | None = None) -> None:
+        self._network = network
         self._answers = {id(frame.image): answer for frame, answer in zip(frames, answers, strict=True)}
         self.asked = 0
 
     def __call__(self, image: np.ndarray, times: StageTimes, regions: Any = None) -> Any:
         """The answer."""
-        self.asked += 1
+        self.asked += 1 if regions is None else len(regions)
+        if regions is not None and self._network is not None:
+            return self._network(image, times, regions)
         return self._answers[id(image)]
 
 
@@ -107,18 +117,18 @@ def load(path: Path, instance: str) -> tuple[Recording, list[float]]:
         start = perf_counter()
         maps.append(network(frame.image, StageTimes()))
         seconds.append(perf_counter() - start)
-    if instance == "truth":
+    shipped = None if instance == "truth" else load_instance(instance, LABELS)
+    if shipped is None:
         things = [true_instances(truth) for truth in truths]
     else:
-        shipped = load_instance(instance, LABELS)
         things = [shipped(frame.image, StageTimes()) for frame in frames]
-    return Recording(path.stem, frames, truths, maps, things), seconds
+    return Recording(path.stem, frames, truths, maps, things, shipped), seconds
 
 
 def perceived(recording: Recording, config: PipelineConfig, numbers: Sequence[int]) -> tuple[list[np.ndarray], int]:
     """The panoptic maps of the frames ``numbers`` of a recording, and how many looks they took."""
     frames = recording.frames
-    instance = Told(frames, recording.instances)
+    instance = Told(frames, recording.instances, recording.network)
     pipeline = Pipeline(Networks(Told(frames, recording.semantic), instance), LABELS, config)  # type: ignore[arg-type]
     maps = [pipeline(frames[n]).panoptic.panoptic for n in numbers]
     return maps, instance.asked
@@ -186,7 +196,7 @@ def line(scores: Scores, **more: Any) -> dict[str, Any]:
     return {**more, **{name: summary[name] for name in names}}
 
 
-def ways() -> list[tuple[str, str, CascadeConfig]]:
+def ways(crops: bool) -> list[tuple[str, str, CascadeConfig]]:
     """Policy, its setting, configuration."""
     never = 600.0
     return [
@@ -196,6 +206,7 @@ def ways() -> list[tuple[str, str, CascadeConfig]]:
             ("budget", f"{r:g} Hz", CascadeConfig(policy="budget", rate=r, share=1.0, staleness=never, heartbeat=never))
             for r in (2.0, 4.0, 8.0, 15.0)
         ),
+        *(("crops", f"{n}", CascadeConfig(every=n, crops=1)) for n in (1, 2, 3, 4, 6, 8) if crops),
     ]
 
 
@@ -219,6 +230,7 @@ def main() -> None:
     parser.add_argument("--things", default="truth", help="truth, or the manifest of an instance network")
     parser.add_argument("--ratio", type=float, default=12.5, help="cost of the instance network, semantic ones")
     parser.add_argument("--semantic-ms", type=float, help="take this instead of measuring it")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="change the rest of the pipeline")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     chosen = parser.parse_args()
@@ -227,7 +239,7 @@ def main() -> None:
     measured = float(np.median([s for _, seconds in loaded for s in seconds]))
     semantic = chosen.semantic_ms / 1e3 if chosen.semantic_ms else measured
     instance = chosen.ratio * semantic
-    config = PipelineConfig()
+    config = scenario.load(None, chosen.set)
     print(f"semantic {1e3 * semantic:.1f} ms, instance {1e3 * instance:.0f} ms; {len(recordings)} sequences")
     rows: list[dict[str, Any]] = []
 
@@ -239,7 +251,7 @@ def main() -> None:
             flush=True,
         )
 
-    for policy, setting, cascade in ways():
+    for policy, setting, cascade in ways(recordings[0].network is not None):
         scores, looks = frame_by_frame(recordings, replace(config, cascade=cascade))
         rate = 1.0 / (semantic + looks * instance)
         told(line(scores, table="frame by frame", policy=policy, setting=setting, rate=rate, looks=looks))

@@ -2,19 +2,20 @@
 
     python benchmarks/projection.py [--json OUT] [--points 120000]
 
-``ahead``  every point is in view, in a pinhole of 1280x720: the most that labelling can cost
-``sweep``  a turning LiDAR of 120 000 points with a time each, a sixth of them in view, on a robot that moves: points are
-           taken from where the sensor was at their time, and those hidden from the camera are found. Nobody else does
-           this, so that the row stands beside the time in which the machine copies the same bytes
+In the first case every point is in view, in a pinhole of 1280x720, in no order: the most that labelling can cost. The
+plain ways know nothing of points that are hidden from the camera, so that ours stands there without and with them.
 
-What ways give is checked to be the same before they are timed (labels equal but for points that fall on a pixel's very
-edge, bytes equal). Rows with ``numpy`` time the same work in both; ours with the search for hidden points is a row of
-its own.
+The last case is a turning LiDAR of 120 000 points with a time each, a sixth of them in view, on a robot that moves:
+points are taken from where the sensor was at their time, and those hidden from the camera are found. The plain ways do
+neither; the time in which the machine copies the same bytes stands beside it.
+
+What the ways give is checked to be the same before they are timed: labels and instances but for points that fall on a
+pixel's very edge, and the cloud's bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -33,7 +34,7 @@ from seg_perception.types import CameraModel, LabelledPoints, PanopticMap
 WIDTH, HEIGHT, FOCAL = 1280, 720, 900.0
 SPACE = LabelSpace.load("navigation")
 KINDS = Kinds.of(SPACE)
-NOTHING_HIDES = Kinds(np.zeros(256, np.bool_), np.zeros(256, np.bool_))
+TRUSTING = LabellingConfig(hidden_margin=np.inf)
 HEADER = Header.of(0, "lidar")
 SWEEP = 100_000_000
 
@@ -83,7 +84,7 @@ def with_numpy(points: np.ndarray, pose: np.ndarray, masks: PanopticMap) -> Labe
     return LabelledPoints(points, labels, instances, confidence)
 
 
-def with_einsum(points: np.ndarray, pose: np.ndarray, masks: PanopticMap) -> LabelledPoints:
+def with_columns(points: np.ndarray, pose: np.ndarray, masks: PanopticMap) -> LabelledPoints:
     """The same without BLAS, whose threads wait for each other on a busy machine: columns by hand."""
     m = (model().p @ pose).astype(np.float32)
     x, y, z = points[:, 0], points[:, 1], points[:, 2]
@@ -164,24 +165,24 @@ def main() -> None:
     keep_large_blocks()
     camera, labelled_as, colours = Camera(model(), rectified=True), masks(), packed_colours(SPACE.colours)
     points, pose = ahead(arguments.points)
-    trusting = LabellingConfig()
 
-    def label(kinds: Kinds) -> LabelledPoints:
-        return label_points(points, moved(points, pose[:3]), camera, labelled_as, kinds, trusting)
+    def label(config: LabellingConfig) -> LabelledPoints:
+        return label_points(points, moved(points, pose[:3]), camera, labelled_as, KINDS, config)
 
-    ours = label(NOTHING_HIDES)
-    for peer in (with_numpy, with_einsum, with_opencv):
+    ours = label(TRUSTING)
+    for peer in (with_numpy, with_columns, with_opencv):
         theirs = peer(points, pose, labelled_as)
-        assert (theirs.labels != ours.labels).mean() < 1e-3, f"{peer.__name__}: other labels"
+        same = (theirs.labels == ours.labels) & (theirs.instances == ours.instances)
+        assert same.mean() > 0.999, f"{peer.__name__}: other labels"
     rows: list[Row] = [
         {
             "case": f"project and label {arguments.points} points, all in view",
             "ms": timed(
                 {
-                    OURS: lambda: label(NOTHING_HIDES),
-                    "ours, and what is hidden": lambda: label(KINDS),
+                    OURS: lambda: label(TRUSTING),
+                    "ours, and what is hidden": lambda: label(LabellingConfig()),
                     "numpy": lambda: with_numpy(points, pose, labelled_as),
-                    "numpy by columns": lambda: with_einsum(points, pose, labelled_as),
+                    "numpy by columns": lambda: with_columns(points, pose, labelled_as),
                     "cv2.projectPoints": lambda: with_opencv(points, pose, labelled_as),
                 }
             ),
@@ -219,29 +220,23 @@ def whole_frame(count: int, camera: Camera, labelled_as: PanopticMap, colours: n
     """Move, project, label and pack a sweep, beside copying what it must read and write."""
     cloud, transforms = sweep(count)
 
-    def frame() -> object:
+    def label(cloud: Cloud) -> LabelledPoints:
         optical = seen_from(cloud, transforms, "camera", SWEEP // 2, "odom")
-        labelled = label_points(cloud.xyz, optical, camera, labelled_as, KINDS, LabellingConfig())
-        return labelled_cloud(HEADER, labelled, colours)
+        return label_points(cloud.xyz, optical, camera, labelled_as, KINDS, LabellingConfig())
 
-    still = Cloud(cloud.stamp, cloud.frame_id, cloud.xyz, None)
-
-    def untimed() -> object:
-        optical = seen_from(still, transforms, "camera", SWEEP // 2, "odom")
-        labelled = label_points(cloud.xyz, optical, camera, labelled_as, KINDS, LabellingConfig())
-        return labelled_cloud(HEADER, labelled, colours)
-
-    # Read: xyz 12 bytes and times 8 of each point; write: 28.
-    source, target = np.ones(count * 28, np.uint8), np.empty(count * 28, np.uint8)
-    least: Callable[[], object] = lambda: np.copyto(target, source)  # noqa: E731
-    seen = (label_points(
-        cloud.xyz, seen_from(cloud, transforms, "camera", SWEEP // 2, "odom"), camera, labelled_as, KINDS,
-        LabellingConfig(),
-    ).labels != 255).sum()  # fmt: skip
+    still = replace(cloud, times=None)
+    # Of each point 20 bytes are read (xyz and time) and 28 written.
+    source, target = np.ones(count * 24, np.uint8), np.empty(count * 24, np.uint8)
     return {
         "case": f"a sweep of {len(cloud)} points: motion, labels, hidden points, PointCloud2",
-        "in view": int(seen),
-        "ms": timed({OURS: frame, "ours, points without times": untimed, "copying its bytes": least}),
+        "labelled": int((label(cloud).labels != 255).sum()),
+        "ms": timed(
+            {
+                OURS: lambda: labelled_cloud(HEADER, label(cloud), colours),
+                "ours, points without times": lambda: labelled_cloud(HEADER, label(still), colours),
+                "copying its bytes": lambda: np.copyto(target, source),
+            }
+        ),
     }
 
 

@@ -1,11 +1,11 @@
-"""Tracker: ours beside supervision's ByteTrack and trackers' ByteTrackTracker on synthetic scenes, interleaved.
+"""Tracker: ours beside supervision's ByteTrack, trackers' ByteTrackTracker and OCSORTTracker on synthetic scenes.
 
     python benchmarks/tracker.py [--json OUT] [--scenes 5]
 
 Boxes move with changing velocities through 1280x720 at 30 Hz for 100 frames. The detections have noise (3 % of a box),
 random misses (5 %), occlusions of 5 to 15 frames, low scores now and then, and one false positive per ten boxes. All
-trackers get the same detections, a threshold of 0.4 and 1.5 s of memory, and confirm at the second hit. Ours also gets,
-compares and carries a mask per box; the peers get boxes only.
+trackers get the same detections, a threshold of 0.4 and 1.5 s of memory, and confirm at the second hit. Ours also gets
+and carries a mask per box, and is told how the camera moved, as it is in the pipeline; the peers get boxes only.
 
 Each tracker runs on every one of five scenes; times are the best scene's median frame, ids are summed over all scenes.
 Truth is which object each detection came from. ``switches`` counts how often an object's id changes, ``ids`` how many
@@ -95,11 +95,11 @@ Named = Iterator[tuple[int, int]]
 
 def ours() -> Callable[[int, Look], Any]:
     tracker, config = Tracker(), TrackerConfig(high_score=THRESHOLD, max_lost=MEMORY)
-    everywhere = np.array([[0, 0, *SIZE]], np.float32)
+    everywhere, still = np.array([[0, 0, *SIZE]], np.float32), np.eye(2, 3)
 
     def step(frame: int, look: Look) -> Any:
         stamp = frame * 1_000_000_000 // RATE
-        return tracker.step(stamp, SIZE, types.Look(stamp, look.instances, everywhere), config)
+        return tracker.step(stamp, SIZE, types.Look(stamp, look.instances, everywhere), config, still)
 
     return step
 
@@ -155,6 +155,18 @@ def trackers_bytetrack() -> Callable[[int, Any], Any]:
     return lambda _, found: tracker.update(found)
 
 
+def trackers_ocsort() -> Callable[[int, Any], Any]:
+    import trackers
+
+    tracker = trackers.OCSORTTracker(
+        lost_track_buffer=round(MEMORY * 30),
+        frame_rate=RATE,
+        high_conf_det_threshold=THRESHOLD,
+        minimum_consecutive_frames=2,
+    )
+    return lambda _, found: tracker.update(found)
+
+
 @dataclass(frozen=True)
 class Way:
     """One tracker under test: how it is made, what it is fed, how its answer is read."""
@@ -170,6 +182,7 @@ def ways() -> dict[str, Way]:
     for name, make in (
         ("supervision ByteTrack", supervision_bytetrack),
         ("trackers ByteTrackTracker", trackers_bytetrack),
+        ("trackers OCSORTTracker", trackers_ocsort),
     ):
         try:
             with warnings.catch_warnings():

@@ -14,7 +14,8 @@ from seg_perception.errors import BagError
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = {"models": (), "run": ("rosbags", "mcap", "tqdm"), "play": ("rosbags",), "record": ("mcap",), "doctor": (),
-            "evaluate": ("rosbags", "mcap")}  # fmt: skip
+            "evaluate": ("rosbags", "mcap"), "compare": ("rosbags", "mcap"),
+            "mine": ("rosbags", "mcap", "tqdm")}  # fmt: skip
 """The subcommands with arguments of their own, and the packages that one may lack but they need."""
 
 

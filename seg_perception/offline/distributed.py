@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from seg_perception.errors import ConfigError
 from seg_perception.offline.many import Job, Outcome, Workers, note, perform
 
 _STORE_BYTES = 80 << 20
@@ -18,22 +19,19 @@ def on_ray(jobs: Sequence[tuple[Job, Path]], workers: Workers) -> Iterator[Outco
     """Perform the ``jobs``, each with the path of its account, as many at a time as there are ``workers``; outcomes
     come as the jobs end. A worker that dies (killed, out of memory) has failed its job, and the others go on.
 
-    Raises ``ModuleNotFoundError`` where Ray is not installed, :class:`ConnectionError` where no cluster is.
+    Raises ``ModuleNotFoundError`` where Ray is not installed, :class:`ConfigError` where it cannot be started or
+    reached.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # who uses what is nobody's business
     import ray
 
-    if workers.address is None:
-        ray.init(
-            address="local",
-            num_cpus=workers.count * workers.each,
-            object_store_memory=_STORE_BYTES,
-            include_dashboard=False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
-    else:
-        ray.init(address=workers.address, logging_level=logging.ERROR, log_to_driver=False)
+    try:
+        ray.init(**_where(workers), logging_level=logging.ERROR, log_to_driver=False)
+    except Exception as error:  # Ray has no class of its own for this
+        where = "cannot be started here" if workers.address is None else f"cannot be reached at {workers.address}"
+        raise ConfigError(
+            f"Ray {where} ({' '.join(str(error).split())[:200]}); --workers 1 takes bag after bag without it"
+        ) from error
     # A bag that kills its worker would kill the next one as well.
     remote = ray.remote(num_cpus=max(workers.each, 1), max_retries=0)(perform)
     waiting, running = list(reversed(jobs)), dict[Any, tuple[Job, Path]]()
@@ -53,3 +51,11 @@ def on_ray(jobs: Sequence[tuple[Job, Path]], workers: Workers) -> Iterator[Outco
                 yield outcome
     finally:
         ray.shutdown()
+
+
+def _where(workers: Workers) -> dict[str, Any]:
+    """Ray's options for the cluster, or for one of our own on this machine."""
+    if workers.address is not None:
+        return {"address": workers.address}
+    cores = workers.count * workers.each
+    return {"address": "local", "num_cpus": cores, "object_store_memory": _STORE_BYTES, "include_dashboard": False}

@@ -10,6 +10,7 @@ thing hides what lands on its own mask and nothing beside it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -26,9 +27,12 @@ from seg_perception.types import (
     Int32Array,
     LabelledPoints,
     PanopticMap,
+    UInt8Array,
 )
 
 _SMALLEST_CELL, _LARGEST_CELL = 3.0, 16.0
+_MOST_CELLS = 256
+"""Sizes of a cell in pixels, and how many cells an image may be wide."""
 _SHARE = 0.7
 """Size of a cell in mean distances between points."""
 _STUFF = 3.0
@@ -45,9 +49,10 @@ class LabellingConfig:
     )
     hidden_margin: float = option(
         0.7,
-        "metres by which a point must lie behind the nearest ones on the same mask to count as hidden from the camera",
+        "metres by which a point must lie behind the nearest ones on the same mask to count as hidden from the camera; "
+        "infinite: none does",
         ge=0.0,
-        le=100.0,
+        le=np.inf,
     )
     hidden_share: float = option(0.1, "the same as a part of the distance; both add up", ge=0.0, le=10.0)
 
@@ -83,23 +88,41 @@ def label_points(
     A point takes the label of the pixel that it lands on, or of the next one where it lies behind what the pixel shows;
     out of view, hidden, missing, or too close to a border it is unlabelled.
     """
-    count = len(xyz)
-    labels = np.full(count, UNLABELLED, np.uint8)
-    instances, confidence = np.zeros(count, np.int32), np.zeros(count, np.uint8)
     u, v, depth = camera.project(optical)
     with np.errstate(invalid="ignore"):
         seen = np.flatnonzero((u >= 0) & (v >= 0) & (u < camera.width) & (v < camera.height))
-    u, v, depth = u.take(seen), v.take(seen), depth.take(seen)
+    if len(seen) < len(xyz):
+        u, v, depth = u.take(seen), v.take(seen), depth.take(seen)
     pixels = v.astype(np.int32) * camera.width + u.astype(np.int32)
-    segments = masks.panoptic.ravel().take(pixels)
-    keep = ~_hidden(u, v, depth, segments, camera, kinds, config)
-    _step_aside(np.flatnonzero(~keep), keep, pixels, segments, masks, kinds)
+    hits = _Hits(u, v, depth, pixels, masks.semantic.ravel().take(pixels), np.zeros(len(seen), np.int32))
+    # Few points hit things, and the map of ids is four times as large as that of classes: it is asked for those alone.
+    things = np.flatnonzero(kinds.things.take(hits.labels))
+    hits.instances[things] = masks.panoptic.ravel().take(pixels[things]) >> 16
+    hidden = np.flatnonzero(_hidden(hits, camera, kinds, config))
+    if len(hidden):
+        _step_aside(hits, hidden, masks, kinds)
+    confidence = masks.confidence.ravel().take(hits.pixels)
+    confidence[hits.labels == UNLABELLED] = 0
     if config.border > 0:
-        keep &= ~_near_border(masks, config.border).ravel().take(pixels)
-    seen, pixels, segments = seen[keep], pixels[keep], segments[keep]
-    labels[seen], instances[seen] = segments & 0xFFFF, segments >> 16
-    confidence[seen] = masks.confidence.ravel().take(pixels)
-    return LabelledPoints(xyz, labels, instances, confidence)
+        near = _near_border(masks, config.border).ravel().take(pixels)
+        hits.labels[near], hits.instances[near], confidence[near] = UNLABELLED, 0, 0
+    if len(seen) == len(xyz):
+        return LabelledPoints(xyz, hits.labels, hits.instances, confidence)
+    labels = np.full(len(xyz), UNLABELLED, np.uint8)
+    instances, confidences = np.zeros(len(xyz), np.int32), np.zeros(len(xyz), np.uint8)
+    labels[seen], instances[seen], confidences[seen] = hits.labels, hits.instances, confidence
+    return LabelledPoints(xyz, labels, instances, confidences)
+
+
+class _Hits(NamedTuple):
+    """The points in view: where they land, and what is there; ``(M,)`` each."""
+
+    u: Float32Array
+    v: Float32Array
+    depth: Float32Array
+    pixels: Int32Array
+    labels: UInt8Array
+    instances: Int32Array
 
 
 def label_pixels(xyz: Float32Array, masks: PanopticMap, config: LabellingConfig) -> LabelledPoints:
@@ -113,73 +136,65 @@ def label_pixels(xyz: Float32Array, masks: PanopticMap, config: LabellingConfig)
     return LabelledPoints(xyz, labels, instances, confidence)
 
 
-def _hidden(
-    u: Float32Array,
-    v: Float32Array,
-    depth: Float32Array,
-    segments: Int32Array,
-    camera: Camera,
-    kinds: Kinds,
-    config: LabellingConfig,
-) -> BoolArray:
+def _hidden(hits: _Hits, camera: Camera, kinds: Kinds, config: LabellingConfig) -> BoolArray:
     """Which points lie behind nearer ones of the segment they land on.
 
     For a thing the nearest point in the cells around counts. Stuff is wide and may lean away, so that a near point is
     no reason by itself: there the nearer points must be on both sides.
     """
-    hidden = np.zeros(len(depth), np.bool_)
-    classes = segments & 0xFFFF
-    thing = kinds.things[classes]
-    solid = np.flatnonzero(thing | kinds.upright[classes])
-    if not len(solid):
+    hidden = np.zeros(len(hits.depth), np.bool_)
+    solid = np.flatnonzero((kinds.things | kinds.upright).take(hits.labels))
+    if not len(solid) or np.isinf(config.hidden_margin):
         return hidden
-    spacing = np.sqrt(camera.width * camera.height / len(depth))
-    size = float(np.clip(_SHARE * spacing, _SMALLEST_CELL, _LARGEST_CELL))
-    columns, rows = int(camera.width / size) + 1, int(camera.height / size) + 1
-    layer, layers = _numbered(segments[solid])
-    # One image of cells per segment, one below the other with an empty row between.
-    row = layer * (rows + 1) + (v[solid] / size).astype(np.intp)
-    cell = row * columns + (u[solid] / size).astype(np.intp)
-    near = np.full((layers * (rows + 1), columns), _FAR, np.float32)
-    np.minimum.at(near.ravel(), cell, depth[solid])
-    around = _least(near, 3, 3).ravel()[cell] * (1 + config.hidden_share) + config.hidden_margin
-    between = _between(near).ravel()[cell] * (1 + _STUFF * config.hidden_share) + _STUFF * config.hidden_margin
-    hidden[solid] = depth[solid] > np.where(thing[solid], around, between)
+    spacing = np.sqrt(camera.width * camera.height / len(hits.depth))
+    size = float(np.clip(_SHARE * spacing, max(_SMALLEST_CELL, camera.width / _MOST_CELLS), _LARGEST_CELL))
+    depth, labels = hits.depth[solid], hits.labels[solid]
+    row, rows = _stacked(_numbered(labels, hits.instances[solid]), (hits.v[solid] / size).astype(np.intp))
+    columns = int(camera.width / size) + 1
+    cell = row * columns + (hits.u[solid] / size).astype(np.intp)
+    near = np.full((rows, columns), _FAR, np.float32)
+    np.minimum.at(near.ravel(), cell, depth)
+    around = _least(near, 3, 3).ravel().take(cell) * (1 + config.hidden_share) + config.hidden_margin
+    between = _between(near).ravel().take(cell) * (1 + _STUFF * config.hidden_share) + _STUFF * config.hidden_margin
+    hidden[solid] = depth > np.where(kinds.things.take(labels), around, between)
     return hidden
 
 
-def _step_aside(
-    hidden: NDArray[np.intp],
-    keep: BoolArray,
-    pixels: Int32Array,
-    segments: Int32Array,
-    masks: PanopticMap,
-    kinds: Kinds,
-) -> None:
-    """Give ``hidden`` points at the seam of a mask to what is beside it: calibration, motion and the mask itself are
-    good to about a pixel, and a point behind a thing, a pixel from its outline, belongs to what it stands before.
+def _step_aside(hits: _Hits, hidden: NDArray[np.intp], masks: PanopticMap, kinds: Kinds) -> None:
+    """Give ``hidden`` points at the seam of a mask to what is beside it, and leave the others unlabelled: calibration,
+    motion and the mask itself are good to about a pixel, and a point behind a thing, a pixel from its outline, belongs
+    to what it stands before.
     """
-    height, width = masks.panoptic.shape
-    panoptic = masks.panoptic.ravel()
-    row, column = np.divmod(pixels[hidden], width)
+    height, width = masks.semantic.shape
+    semantic, own = masks.semantic.ravel(), hits.labels[hidden]
+    row, column = np.divmod(hits.pixels[hidden], width)
+    hits.labels[hidden], hits.instances[hidden] = UNLABELLED, 0
     for down, across in ((0, -1), (0, 1), (-1, 0), (1, 0)):
         beside = np.clip(row + down, 0, height - 1) * width + np.clip(column + across, 0, width - 1)
-        other = panoptic.take(beside)
-        moves = ~keep[hidden] & (other != segments[hidden]) & ~kinds.things[other & 0xFFFF]
-        chosen = hidden[moves]
-        pixels[chosen], segments[chosen], keep[chosen] = beside[moves], other[moves], True
+        other = semantic.take(beside)
+        moves = (hits.labels[hidden] == UNLABELLED) & (other != own) & ~kinds.things.take(other)
+        hits.pixels[hidden[moves]], hits.labels[hidden[moves]] = beside[moves], other[moves]
 
 
-def _numbered(segments: Int32Array) -> tuple[NDArray[np.intp], int]:
-    """``segments`` (``id << 16 | class``) as numbers from 0 on, and how many there are: things by id, the rest by
-    class.
-    """
-    ids = segments >> 16
-    key = np.where(ids > 0, ids, (MAX_TRACK_ID + 1) + (segments & 0xFFFF))
+def _numbered(labels: UInt8Array, instances: Int32Array) -> NDArray[np.intp]:
+    """Segments as numbers from 0 on: things by id, the rest by class."""
+    key = np.where(instances > 0, instances, (MAX_TRACK_ID + 1) + labels.astype(np.int32))
     there = np.zeros(MAX_TRACK_ID + 257, np.bool_)
     there[key] = True
-    numbers = np.cumsum(there) - 1
-    return numbers[key], int(numbers[-1]) + 1
+    return (np.cumsum(there) - 1).take(key)
+
+
+def _stacked(segments: NDArray[np.intp], rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], int]:
+    """Where each segment has cells of its own: one below the other in one image, each as high as it must be and with an
+    empty row after it. Returns each point's row there, and how many there are.
+    """
+    count = int(segments.max()) + 1
+    first, last = np.full(count, np.iinfo(np.intp).max), np.zeros(count, np.intp)
+    np.minimum.at(first, segments, rows)
+    np.maximum.at(last, segments, rows)
+    ends = np.cumsum(last - first + 2)
+    starts = ends - (last - first + 2) - first
+    return rows + starts.take(segments), int(ends[-1])
 
 
 def _least(image: Float32Array, height: int, width: int) -> Float32Array:

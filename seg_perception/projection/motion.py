@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from seg_perception.projection.camera import moved
 from seg_perception.projection.clouds import Cloud
-from seg_perception.projection.transforms import TransformBuffer
+from seg_perception.projection.transforms import TransformBuffer, inverse
 from seg_perception.types import Float32Array, Int64Array
 
 _KNOT = 10_000_000
@@ -28,8 +28,10 @@ def seen_from(
     if not len(cloud):
         return cloud.xyz
 
+    into_camera = inverse(transforms.lookup(fixed_frame, camera_frame, image_stamp))
+
     def pose(stamp: int) -> NDArray[np.float64]:
-        return transforms.travel(camera_frame, image_stamp, cloud.frame_id, stamp, fixed_frame)
+        return into_camera @ transforms.lookup(fixed_frame, cloud.frame_id, stamp)
 
     if cloud.times is None or not cloud.times.any():
         return np.asarray(moved(cloud.xyz, pose(cloud.stamp)[:3]))

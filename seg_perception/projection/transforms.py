@@ -143,12 +143,6 @@ class TransformBuffer:
         from_target = _chained(up_target[: above[common]], stamp)
         return inverse(from_target) @ to_common
 
-    def travel(self, target: str, target_stamp: int, source: str, source_stamp: int, fixed: str) -> Matrix:
-        """The pose of ``source`` at its stamp in ``target`` at its own, for things that stand still in ``fixed``;
-        raises :class:`TransformError`.
-        """
-        return inverse(self.lookup(fixed, target, target_stamp)) @ self.lookup(fixed, source, source_stamp)
-
     def _chain(self, frame: str) -> Iterator[tuple[str, _Edge | None]]:
         """``frame`` and every frame above it, each with the edge that leads further up (None for the root)."""
         seen: set[str] = set()

@@ -173,7 +173,9 @@ class Tracker:
                 state.ids[row] = self._ids.next(live)
                 live.add(int(state.ids[row]))
 
-    def _associate(self, boxes: Float64Array, found: Detections, config: TrackerConfig) -> tuple[IndexArray, IndexArray]:
+    def _associate(
+        self, boxes: Float64Array, found: Detections, config: TrackerConfig
+    ) -> tuple[IndexArray, IndexArray]:
         """Rows of tracks, and for each the row of its detection."""
         state = self._state
         high = found.scores >= config.high_score
@@ -201,10 +203,12 @@ class Tracker:
         if not len(pairs):
             return pairs.overlap
         votes = self._state.votes_for(pairs.tracks, found.labels.take(pairs.detections))
-        likeness = pairs.overlap * (config.class_confusion + (1.0 - config.class_confusion) * votes)
+        likeness: Float64Array = pairs.overlap * (config.class_confusion + (1.0 - config.class_confusion) * votes)
         low = low.take(pairs.detections)
         least = np.array((config.overlap, config.overlap_low)).take(low)
-        return likeness * (likeness >= least) * WORTH[kind.take(pairs.tracks), low]
+        likeness[likeness < least] = 0.0
+        likeness *= WORTH[kind.take(pairs.tracks), low]
+        return likeness
 
     def _tracks(self, config: TrackerConfig) -> Tracks:
         state, now = self._state, self._timeline.now

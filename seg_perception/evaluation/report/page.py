@@ -215,7 +215,7 @@ def _film(frames: Sequence[dict[str, Any]], video: bool) -> str:
 
 def _head(evaluation: Evaluation, numbers: Mapping[str, Any], name: str) -> str:
     about, other = evaluation.about, evaluation.about["truth"]
-    against = f" against {Path(other['path']).name} ({other['kind']})" if other else ""
+    against = f" against {_named(other['path'], name)} ({other['kind']})" if other else ""
     models = ", ".join(str(m.get("model", "?")) for m in about["prediction"]["run"].get("models", ()))
     facts = [
         f"{numbers['frames']} frames",
@@ -230,6 +230,12 @@ def _head(evaluation: Evaluation, numbers: Mapping[str, Any], name: str) -> str:
         f"<h1>{escape(SUBJECT[evaluation.against])}: {escape(name)}</h1>"
         f'<p class="sub">{escape("; ".join([name + against, *facts]))}</p>{listed}<div class="tiles">{tiles}</div>'
     )
+
+
+def _named(path: str, taken: str) -> str:
+    """The file's name, with its folder where the name is ``taken``."""
+    found = Path(path)
+    return f"{found.parent.name}/{found.name}" if found.name == taken else found.name
 
 
 def _tile(name: str, numbers: Mapping[str, Any]) -> str:

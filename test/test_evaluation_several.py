@@ -1,0 +1,104 @@
+"""Evaluating folders of bags: by name, each once, and together what one evaluation of all would say."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seg_perception import cli, records
+from seg_perception.evaluation.result import Evaluation
+from seg_perception.evaluation.several import bags
+from seg_perception.interfaces import serialised
+from seg_perception.labels import LabelSpace
+from seg_perception.offline.writer import BagWriter, qos
+
+SPACE = LabelSpace.load("navigation")
+ROAD, SKY, PERSON = (SPACE.id(name) for name in ("road", "sky", "person"))
+WITH_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+
+
+def make(path: Path, topic: str, seed: int, wrong: bool) -> Path:
+    """Four frames of road, sky and a person; with ``wrong`` a patch of each is something else."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with BagWriter(path) as bag:
+        bag.add_topic(topic, records.Image.TYPE, [qos()])
+        for number in range(4):
+            panoptic = np.full((36, 64), ROAD, np.int32)
+            panoptic[:12] = SKY
+            panoptic[10:30, 4 * number + seed : 4 * number + seed + 10] = 1 << 16 | PERSON
+            if wrong:
+                panoptic[20:26, 30 + seed : 44] = SKY
+            stamp = 10**18 + number * 10**8
+            image = records.Image.of(records.Header.of(stamp, "cam"), "32SC1", panoptic)
+            bag.write(topic, serialised(image.TYPE, image), stamp)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Predictions and truths of three bags."""
+    folder = tmp_path_factory.mktemp("bags")
+    for seed, name in enumerate(("a", "b", "night/c")):
+        make(folder / f"predicted/{name}.mcap", "/cam/panoptic/image_raw", seed, wrong=True)
+        make(folder / f"true/{name}.mcap", "/truth/panoptic", seed, wrong=False)
+    return folder / "predicted", folder / "true"
+
+
+def evaluate(predicted: Path, true: Path, out: Path, *options: str) -> int:
+    labels = ["--prediction-labels", "navigation", "--truth-labels", "navigation"]
+    return cli.main(["evaluate", str(predicted), str(true), "-o", str(out), *labels, *options])
+
+
+def arrays(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.npz"))}
+
+
+def test_which_folders_hold_several_bags(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    assert [source.name for source in bags(folders[0])] == ["a", "b", "night/c"]
+    assert bags(folders[0] / "a.mcap") == []
+    assert bags(folders[0] / "night") == []
+    assert bags(tmp_path) == []
+
+
+def test_each_against_the_truth_of_its_name_and_all_together(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(*folders, tmp_path / "all") == 0
+    assert "3 bags: 3 done" in capsys.readouterr().out
+    together = Evaluation.load(tmp_path / "all")
+    assert len(together.frames) == 12
+    single = tmp_path / "single"
+    assert evaluate(folders[0] / "night/c.mcap", folders[1] / "night/c.mcap", single) == 0
+    alone, among = Evaluation.load(single), Evaluation.load(tmp_path / "all/night/c")
+    assert np.array_equal(alone.frames.pixels.right, among.frames.pixels.right)
+    assert np.array_equal(together.frames.pixels.right[8:], alone.frames.pixels.right)
+    assert (tmp_path / "all/night/c/report.html").is_file()
+    before = arrays(tmp_path / "all")
+    assert evaluate(*folders, tmp_path / "all") == 0
+    assert "0 done, 3 kept" in capsys.readouterr().out
+    assert arrays(tmp_path / "all") == before
+    assert evaluate(*folders, tmp_path / "all", "--min-thing", "5") == 0  # another question
+    assert "3 done, 0 kept" in capsys.readouterr().out
+
+
+@WITH_RAY
+def test_workers_come_to_the_same_results(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    assert evaluate(*folders, tmp_path / "serial") == 0
+    assert evaluate(*folders, tmp_path / "ray", "--workers", "2", "--threads", "1") == 0
+    assert arrays(tmp_path / "ray") == arrays(tmp_path / "serial")
+
+
+def test_bad_and_missing_bags_are_said(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path / "predicted/a.mcap", "/cam/panoptic/image_raw", 0, wrong=True)
+    (tmp_path / "predicted/b.mcap").write_bytes(b"nothing")
+    assert evaluate(tmp_path / "predicted", folders[1], tmp_path / "out") == 1
+    assert "b: failed: " in capsys.readouterr().out
+    assert Evaluation.load(tmp_path / "out").sequences == ("a",)
+    make(tmp_path / "predicted/z.mcap", "/cam/panoptic/image_raw", 0, wrong=True)
+    assert evaluate(tmp_path / "predicted", folders[1], tmp_path / "out") == cli.REFUSED
+    assert "1 of 3 bags have no truth of their name" in capsys.readouterr().err
