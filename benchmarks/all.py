@@ -29,7 +29,6 @@ NEEDS = {
     "networks": (*TORCH, *LIBRARIES),
     "families": (*TORCH, *LIBRARIES, "openvino", "rosbags"),
     "projection": (),
-    "clustering": ("open3d",),
     "many": ("ray", "rosbags", "openvino"),
     "image_fill": ROS,
     "dds": ROS,

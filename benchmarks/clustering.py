@@ -4,8 +4,8 @@
 
 The points lie on the sides of boxes and round things that a sensor in the middle sees, thinner with distance, with
 a little noise, and 1 % strays between them; which thing each is of is known. ``agreement`` is the adjusted Rand index
-(Hubert and Arabie 1985) over the points of things: 1 is the truth, 0 is chance. Every peer gets the distance at which it
-agrees best, of the same list; strays that a method leaves out count for nobody.
+(Hubert and Arabie 1985) over the points of things: 1 is the truth, 0 is chance. Every peer gets the distance at which
+it agrees best, of the same list; strays that a method leaves out count for nobody.
 """
 
 from __future__ import annotations

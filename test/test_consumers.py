@@ -72,10 +72,8 @@ def projection(kind: str = "depth", points: LabelledPoints | None = None) -> Pro
     labelled = label_pixels(optical, result.panoptic, LabellingConfig()) if points is None else points
     shape = (HEIGHT, WIDTH) if kind == "depth" else None
     frame_id = "camera_optical" if kind == "depth" else "lidar"
-    return Projection(
-        kind, STAMP, frame_id, labelled, shape, labelled.xyz, Masks(STAMP, frame.frame_id, result.panoptic, camera), LABELS,
-        "map", TO_MAP, True,
-    )  # fmt: skip
+    masks = Masks(STAMP, frame.frame_id, result.panoptic, camera)
+    return Projection(kind, STAMP, frame_id, labelled, shape, labelled.xyz, masks, LABELS, "map", TO_MAP, True)
 
 
 def over_the_wire(record: Any) -> Any:

@@ -28,9 +28,16 @@ def detections(count: int, name: str = "car") -> records.Detection2DArray:
 BOX = records.BoundingBox3D(records.Pose(records.Point(1.0, 2.0, 0.5)), records.Vector3(4.5, 1.8, 1.5))
 HYPOTHESIS = records.ObjectHypothesisWithPose(records.ObjectHypothesis("car", 0.75))
 LINES = records.Marker(
-    HEADER, "box", 7, records.Marker.LINE_LIST, scale=records.Vector3(0.03), color=records.ColorRGBA(1.0, 0.5, 0.0, 1.0),
-    lifetime=records.Duration(1, 5), points=(records.Point(1.0, 2.0, 3.0), records.Point()), text="car #7",
-)  # fmt: skip
+    HEADER,
+    "box",
+    7,
+    records.Marker.LINE_LIST,
+    scale=records.Vector3(0.03),
+    color=records.ColorRGBA(1.0, 0.5, 0.0, 1.0),
+    lifetime=records.Duration(1, 5),
+    points=(records.Point(1.0, 2.0, 3.0), records.Point()),
+    text="car #7",
+)
 GRID = records.MapMetaData(HEADER.stamp, 0.125, 3, 2, records.Pose(records.Point(-1.5, 2.0, 0.0)))
 
 EXAMPLES = [

@@ -51,8 +51,8 @@ def test_no_points_and_too_far_points() -> None:
 def test_what_bled_over_the_border_goes_and_what_a_pole_parts_stays() -> None:
     rng = np.random.default_rng(0)
     person = rng.uniform(-0.2, 0.2, (200, 2))
-    wall = rng.uniform(-0.2, 0.2, (20, 2)) + (4.0, 0.0)
-    left, right = rng.uniform(-1, 1, (150, 2)) + (10, 3), rng.uniform(-1, 1, (90, 2)) + (10, 5.7)
+    wall = rng.uniform(-0.2, 0.2, (20, 2)) + np.array((4.0, 0.0))
+    left, right = rng.uniform(-1, 1, (150, 2)) + np.array((10, 3)), rng.uniform(-1, 1, (90, 2)) + np.array((10, 5.7))
     xy = np.concatenate((person, wall, left, right))
     things = np.repeat((0, 0, 1, 1), (200, 20, 150, 90))
     own = bodies(xy, things, np.array([0.25, 0.25]), np.array([0.6, 3.0]))

@@ -19,7 +19,8 @@ def on_ray(jobs: Sequence[tuple[Job, Path]], workers: Workers) -> Iterator[Outco
     """Perform the ``jobs``, each with the path of its account, as many at a time as there are ``workers``; outcomes
     come as the jobs end. A worker that dies (killed, out of memory) has failed its job, and the others go on.
 
-    Raises ``ModuleNotFoundError`` where Ray is not installed, :class:`ConfigError` where it cannot be started or reached.
+    Raises ``ModuleNotFoundError`` where Ray is not installed, :class:`ConfigError` where it cannot be started or
+    reached.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # who uses what is nobody's business
     import ray
