@@ -42,6 +42,8 @@ DISTRIBUTIONS = {
     "safetensors": "safetensors",
     "segmentation_models_pytorch": "segmentation-models-pytorch",
     "onnx": "onnx",
+    "onnxscript": "onnxscript",
+    "ray": "ray",
 }
 
 
