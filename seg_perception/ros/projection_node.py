@@ -132,6 +132,7 @@ class ProjectionNode(ManagedNode):
             complain,
             lambda take: MaskInput(take, complain).sources(),
         )
+        self.get_logger().info(f"label space '{config.labels}'; cameras: {', '.join(self._names)}")
 
     def activate(self) -> None:
         """Subscribe and begin to work."""
