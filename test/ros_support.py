@@ -120,7 +120,7 @@ class Robot:
         time.sleep(0.3)
         return publisher
 
-    def until(self, condition: Callable[[], Any], what: str, timeout: float = 20.0) -> Any:
+    def until(self, condition: Callable[[], Any], what: str, timeout: float = 60.0) -> Any:
         """Wait for ``condition`` and return its value."""
         end = time.monotonic() + timeout
         while not (value := condition()):

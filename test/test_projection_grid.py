@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seg_perception.labels import LabelSpace
@@ -53,6 +53,7 @@ def test_classes_become_costs_at_their_places() -> None:
     assert grid.cost.dtype == np.int8
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
 @given(st.floats(-1e4, 1e4), st.floats(-1e4, 1e4), st.sampled_from((0.05, 0.1, 0.15, 0.25)))
 def test_cells_are_the_same_places_wherever_the_robot_goes(x: float, y: float, resolution: float) -> None:
     config = GridConfig(resolution=resolution, size=10.0)

@@ -35,6 +35,9 @@ class GridConfig:
 
     resolution: float = option(0.1, "edge of a cell in metres", ge=0.01, le=10.0, live=False)
     size: float = option(24.0, "edge of the whole square in metres; the robot is in its middle", ge=1.0, live=False)
+    reach: float = option(
+        10.0, "metres from the camera beyond which points are not written: they are too inaccurate", ge=0.5, live=False
+    )
     max_height: float = option(
         2.0, "metres above the ground up to which something is in the way", ge=0.1, le=100.0, live=False
     )
@@ -132,7 +135,9 @@ class GridMemory:
     def _write(self, stamp: int, points: LabelledPoints, to_fixed: Float64Array, config: GridConfig) -> None:
         assert self._corner is not None
         cost = self._costs[points.labels]
-        chosen = np.flatnonzero((cost != UNKNOWN) & np.isfinite(points.xyz[:, 0]))
+        # The distance check drops NaN as well.
+        near = np.einsum("ij,ij->i", points.xyz, points.xyz) < config.reach**2
+        chosen = np.flatnonzero((cost != UNKNOWN) & near)
         place = points.xyz[chosen].astype(np.float64) @ to_fixed[:3, :3].T + to_fixed[:3, 3]
         labels = points.labels[chosen]
         cells = np.floor(place[:, :2] * (1.0 / self._resolution)).astype(np.int64) - self._corner

@@ -49,6 +49,11 @@ seen of a thing changes with its limbs, the view and the mask.
 BEYOND = 0.25
 """Sine of the angle to the view from which on a side is one that the image's border can cut."""
 
+SHARP = 250.0
+"""Metres: what is farther away than the root of this times its width is blurred as widely as it is wide (the error of
+depth cameras grows with the square of the distance, and beams spread); its size is not learnt there.
+"""
+
 SURE = 2.0
 """Standard deviations that a speed must be from zero to say which way a thing faces."""
 
@@ -229,6 +234,7 @@ class _Thing:
         more = high - low - self.span
         # Along the view a round thing shows no face; what seems to have depth there is noise.
         told = np.ones(2) if self.prior.boxy else whole
+        told = told * (look.distance**2 < SHARP * self.prior.width)
         self.span = self.span + np.where(more > 0, told * (1.0 if self.looks < 3 else 0.3), 0.05 * whole) * more
         self.measured = np.maximum(0.98 * self.measured, whole)
         self.ground += 0.3 * (look.ground - self.ground)

@@ -112,7 +112,8 @@ def _to_ros(value: Any) -> Any:
 
 
 def _descriptor(value: Any, opt: Option) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(description=opt.help, read_only=not opt.live)
+    # An empty list has no type in ROS (rclpy takes it for bytes); the schema checks what comes.
+    descriptor = ParameterDescriptor(description=opt.help, read_only=not opt.live, dynamic_typing=value == ())
     if opt.choices:
         descriptor.additional_constraints = f"one of {', '.join(opt.choices)}"
     if isinstance(value, float) and not (opt.ge is None and opt.le is None):

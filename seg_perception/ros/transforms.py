@@ -45,14 +45,19 @@ class TransformListener:
         """Subscribe."""
         if self._type is None:
             return
+
+        def keep(waiting: deque[bytes]) -> Callable[[bytes], None]:
+            # rclpy counts a callback's arguments, which a built-in method does not tell.
+            return lambda data: waiting.append(data)
+
         # What tf2's own listener asks for.
         moving = QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
         static = QoSProfile(
             depth=_DEPTH, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
         )
         self._subscriptions = [
-            self._node.create_subscription(self._type, "/tf", self._moving.append, moving, raw=True),
-            self._node.create_subscription(self._type, "/tf_static", self._static.append, static, raw=True),
+            self._node.create_subscription(self._type, "/tf", keep(self._moving), moving, raw=True),
+            self._node.create_subscription(self._type, "/tf_static", keep(self._static), static, raw=True),
         ]
 
     def close(self) -> None:

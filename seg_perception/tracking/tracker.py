@@ -31,6 +31,9 @@ MAX_TRACKS = 1000
 whatever the stamps do.
 """
 
+SIGMAS = 3.0
+"""Standard deviations by which a detection may lie off where a track is expected, when it looks around."""
+
 LOOKED_AT = 0.8
 """The part of a track's box that must lie in one region for the track to have been looked for there."""
 
@@ -191,8 +194,19 @@ class Tracker:
         near, wanted = boxes.take(tracks, axis=1), found.boxes.take(detections, axis=1)
         pairs = overlapping(grown(near, config.reach), grown(wanted, config.reach), config.overlap)
         pairs = Pairs(tracks.take(pairs.tracks), detections.take(pairs.detections), pairs.overlap)
+        pairs = self._plausible(pairs, found, config.noise)
         more_rows, more_picks = assign(pairs, self._weights(pairs, found, kind, low, config))
         return np.concatenate((rows, more_rows)), np.concatenate((picks, more_picks))
+
+    def _plausible(self, pairs: Pairs, found: Detections, noise: float) -> Pairs:
+        """Those of ``pairs`` whose centres are no farther apart than the filter's uncertainty makes likely."""
+        filters, tracks = self._state.filters, pairs.tracks
+        position, variance = filters.position.take(tracks, axis=1), filters.covariance[0].take(tracks)
+        boxes = found.boxes.take(pairs.detections, axis=1)
+        away = (boxes[:2] + boxes[2:]) / 2.0 - position[:2]
+        likely = SIGMAS * np.sqrt(variance + noise * noise) * np.exp((position[2] + position[3]) / 2.0)
+        kept = (np.abs(away) <= likely).all(axis=0).nonzero()[0]
+        return Pairs(tracks.take(kept), pairs.detections.take(kept), pairs.overlap.take(kept))
 
     def _weights(
         self, pairs: Pairs, found: Detections, kind: IndexArray, low: IndexArray, config: TrackerConfig

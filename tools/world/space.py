@@ -228,7 +228,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{name:10}" + "".join(f"{value:13.2f}" for value in values.values()))
     if chosen.grid:
         known, agreed, strictly = cells.tolist()
-        print(f"grid: {known} known cells, {agreed / known:.1%} agree, {strictly / known:.1%} with the cell's middle")
+        share = f"{agreed / known:.1%} agree, {strictly / known:.1%} with the cell's middle"
+        print(f"grid: {known} of the known cells compared, {share}")
     if chosen.json:
         content = {"objects": summary, "grid": cells.tolist()}
         chosen.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

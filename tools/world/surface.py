@@ -16,8 +16,11 @@ from tools.world.scene import Scene
 from tools.world.sequence import Sequence
 from tools.world.variants import CLASSES
 
-RAYS = 5
+RAYS = 3
 """Rays per cell along each edge."""
+
+CELLS = 1500
+"""Cells that are compared in one grid, drawn from those that are known."""
 
 
 class Surface:
@@ -40,13 +43,15 @@ class Surface:
         return cls(int(note["seed"]), frames, int(note["rate"]))
 
     def compare(self, grid: Grid, config: GridConfig) -> NDArray[np.int64]:
-        """How many cells of ``grid`` are known; in how many of these its cost is that of something in the cell; and in
-        how many it is what the middle of the cell has.
+        """Of the known cells of ``grid`` how many were compared; in how many of these its cost is that of something in
+        the cell; and in how many it is what the middle of the cell has.
 
         The highest surface up to ``config.max_height`` above the ground counts.
         """
         self._scene.pose((grid.stamp - EPOCH) / 1e9)
         rows, columns = np.nonzero(grid.cost != -1)
+        drawn = np.random.default_rng(grid.stamp).permutation(len(rows))[:CELLS]
+        rows, columns = rows[drawn], columns[drawn]
         steps = (np.arange(RAYS) + 0.5) / RAYS
         x = grid.origin[0] + (columns[:, None] + steps) * grid.resolution
         y = grid.origin[1] + (rows[:, None] + steps) * grid.resolution

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -56,6 +57,9 @@ class OpenVinoBackend:
                 {
                     "INFERENCE_PRECISION_HINT": precision,
                     "INFERENCE_NUM_THREADS": threads,
+                    # Whoever has fewer threads than there are cores is pinned to the first ones: two such networks, or
+                    # two processes, would wait for each other on one core while the others idle.
+                    "ENABLE_CPU_PINNING": threads >= (os.cpu_count() or 1),
                     "PERFORMANCE_HINT": "LATENCY",
                 },
             )
