@@ -17,7 +17,7 @@ from seg_perception.conformance import pixels
 from seg_perception.errors import ConfigError, InputError
 from seg_perception.evaluation.comparing import bootstrap
 from seg_perception.evaluation.comparing.changes import Change, Gate, compare
-from seg_perception.evaluation.comparing.command import called
+from seg_perception.evaluation.comparing.command import called, load
 from seg_perception.evaluation.matching import matched, translation
 from seg_perception.evaluation.measuring import Rules, Sides, measure
 from seg_perception.evaluation.numbers import additive, scores
@@ -208,7 +208,7 @@ def test_what_gets_worse_by_rising() -> None:
     assert Change("flicker/road", 0.1, 0.05, -0.06, -0.04).verdict == "better"
 
 
-@pytest.mark.parametrize("text", ["pq=much", "pq=-1", "pq=nan"])
+@pytest.mark.parametrize("text", ["pq=much", "pq=-1", "pq=nan", "pq=inf"])
 def test_a_gate_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--gate pq="):
         Gate.parse(text)
@@ -256,6 +256,15 @@ def test_the_gate_decides_the_exit_status(saved: Path, capsys: pytest.CaptureFix
     assert compared(saved / "remapped", saved / "a", "--gate", "iou/sidewalk=0.1") == 0
     assert compared(saved / "a", saved / "b", "--gate", "nothing=1") == cli.REFUSED
     assert compared(saved / "a") == cli.REFUSED
+    for wrong in (("--block", "nan"), ("--block", "-1"), ("--pictures", "-1")):
+        assert compared(saved / "a", saved / "b", *wrong) == cli.REFUSED
+
+
+def test_a_part_that_was_cut_off_is_not_taken_for_a_bag(baseline: Evaluation, tmp_path: Path) -> None:
+    for name in ("drive", "night.part"):
+        (tmp_path / name).mkdir()
+        baseline.save(tmp_path / name)
+    assert len(load(tmp_path, "run").parts) == 1
 
 
 def test_a_page_of_its_own_and_json(saved: Path, tmp_path: Path) -> None:

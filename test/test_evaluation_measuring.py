@@ -132,9 +132,31 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     assert again.about == evaluation.about
     assert summary(again) == summary(evaluation)
     np.testing.assert_array_equal(again.segments.truth, evaluation.segments.truth)
-    (tmp_path / "evaluation.npz").write_bytes(b"no arrays")
-    with pytest.raises(InputError, match="holds no evaluation that can be read"):
+    arrays = (tmp_path / "evaluation.npz").read_bytes()
+    middle = len(arrays) // 2
+    flipped = arrays[: middle - 200] + bytes(400) + arrays[middle + 200 :]
+    for broken in (b"no arrays", b"", arrays[:middle], flipped):
+        (tmp_path / "evaluation.npz").write_bytes(broken)
+        with pytest.raises(InputError, match="holds no evaluation that can be read"):
+            Evaluation.load(tmp_path)
+
+
+def test_a_writer_that_is_cut_off_leaves_no_halves_of_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    truth, predicted = maps(2)
+    evaluation = measure(sides(Maps(predicted), Maps(truth)), Rules(), about={"prediction": {}, "truth": None})
+    evaluation.save(tmp_path)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            evaluation.save(tmp_path)
+    with pytest.raises(InputError, match="holds no evaluation"):
         Evaluation.load(tmp_path)
+    evaluation.save(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["evaluation.json", "evaluation.npz"]
 
 
 def test_two_sequences_joined_score_what_they_score_together() -> None:

@@ -108,6 +108,20 @@ def test_the_command_writes_page_numbers_and_counts(written: Path, capsys: pytes
     assert len(Evaluation.load(written).frames) == 12
 
 
+@pytest.mark.parametrize(
+    "wrong", ["--latency=nan", "--latency=-5", "--max-offset=nan", "--max-offset=-1", "--min-thing=-4"]
+)
+def test_a_number_that_makes_no_sense_is_refused(
+    wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert (
+        cli.main(["evaluate", str(tmp_path / "a.mcap"), str(tmp_path / "b.mcap"), "-o", str(out), wrong]) == cli.REFUSED
+    )
+    assert f"{wrong.partition('=')[0]} " in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_nothing_points_outside(written: Path) -> None:
     text = (written / "report.html").read_text()
     tags = read(text)

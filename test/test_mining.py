@@ -190,7 +190,7 @@ def test_lots_depend_on_nothing_but_seed_and_frame() -> None:
 
 
 def test_a_wish_that_makes_no_sense_is_refused() -> None:
-    for wrong in ({"count": -1}, {"audit": 1.5}, {"gap": -1.0}, {"alike": 65}):
+    for wrong in ({"count": -1}, {"audit": 1.5}, {"gap": -1.0}, {"gap": float("nan")}, {"alike": 65}):
         with pytest.raises(ConfigError, match="expected count >= 0"):
             Wish(**wrong)  # type: ignore[arg-type]
 

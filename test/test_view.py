@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_consumers import projection, space_table
 
-from seg_perception.cli import main
+from seg_perception.cli import REFUSED, main
 from seg_perception.errors import BagError
 from seg_perception.interfaces import serialised, typestore
 from seg_perception.labels import LabelSpace
@@ -76,6 +76,9 @@ def test_a_processed_bag_becomes_a_picture(tmp_path: Path, capsys: pytest.Captur
     image = cv2.imread(str(tmp_path / "out.png"))[..., ::-1]
     for name in ("road", "person"):
         assert (image == LABELS.classes[LABELS.id(name)].colour).all(axis=2).any(), name
+    for wrong in (["--at", "nan"], ["--at", "-1"], ["--memory", "inf"], ["-o", str(tmp_path / "out.text")]):
+        assert main(["view", str(bag), "-o", str(tmp_path / "second.png"), *wrong]) == REFUSED
+        assert "expected" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:

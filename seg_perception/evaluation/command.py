@@ -6,6 +6,7 @@ Writes ``report.html``, ``evaluation.json`` and ``evaluation.npz`` into a folder
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -90,6 +91,10 @@ def request(arguments: argparse.Namespace) -> Request:
         topic, labels, mapped, void = (given[key] for key in pairs)
         return Side(path, topic, labels, _mapping(mapped, name), tuple(void))
 
+    for name in ("min_thing", "min_stuff", "max_offset"):
+        value = vars(arguments)[name]
+        if not 0 <= value < math.inf:
+            raise ConfigError(f"--{name.replace('_', '-')} {value:g}: expected a number from 0 on")
     return Request(
         side(arguments.prediction, "prediction"),
         side(arguments.truth, "truth") if arguments.truth else None,
@@ -123,6 +128,9 @@ def _latency(word: str | None) -> float | Path | None:
     if word is None:
         return None
     try:
-        return float(word) / 1000
+        milliseconds = float(word)
     except ValueError:
         return Path(word)
+    if not 0 <= milliseconds < math.inf:
+        raise ConfigError(f"--latency {word}: expected milliseconds from 0 on, or the file that listen wrote")
+    return milliseconds / 1000

@@ -22,6 +22,8 @@ scored again from them, exactly, without the images: that is how runs are compar
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -42,6 +44,8 @@ from seg_perception.types import BoolArray, Int64Array, UInt8Array
 FORMAT = 1
 Against = Literal["truth", "another model", "nothing"]
 JSON_FILE, ARRAY_FILE = "evaluation.json", "evaluation.npz"
+PART = ".part"
+"""What the name of a file or folder ends in until it is whole."""
 
 DISTANCES = ((0.0, 5.0), (5.0, 10.0), (10.0, 20.0), (20.0, 40.0), (40.0, float("inf")))
 """Metres: the bands by which pixels and things are told apart where depth is known."""
@@ -225,7 +229,10 @@ class Evaluation:
         return blocks
 
     def save(self, folder: Path) -> None:
-        """Write both files into ``folder``, which is there."""
+        """Write both files into ``folder``, which is there. The JSON file of an older evaluation goes first and the new
+        one comes last and whole, so that a writer who is cut off leaves no evaluation rather than halves of two. Raises
+        :class:`InputError` where they cannot be written.
+        """
         from seg_perception.evaluation.numbers import summary
 
         content = {
@@ -238,10 +245,17 @@ class Evaluation:
             "distances": [[low, high if np.isfinite(high) else None] for low, high in DISTANCES],
             "summary": summary(self),
         }
-        (folder / JSON_FILE).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(content, indent=1, allow_nan=False) + "\n"
         tables = {"frames": self.frames, "overlaps": self.overlaps, "segments": self.segments}
         flat = _flat(tables | {"detections": self.detections})
-        np.savez_compressed(folder / ARRAY_FILE, **flat)  # type: ignore[arg-type]
+        unfinished = folder / f"{JSON_FILE}{PART}"
+        try:
+            (folder / JSON_FILE).unlink(missing_ok=True)
+            np.savez_compressed(folder / ARRAY_FILE, **flat)  # type: ignore[arg-type]
+            unfinished.write_text(text, encoding="utf-8")
+            unfinished.replace(folder / JSON_FILE)
+        except OSError as error:
+            raise InputError(f"{folder}: the evaluation cannot be written into it ({error.strerror})") from error
 
     @classmethod
     def load(cls, folder: Path) -> Evaluation:
@@ -267,7 +281,7 @@ class Evaluation:
                 _table(Segments, values, "segments"),
                 _table(Detections, values, "detections"),
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(
                 f"{folder}: holds no evaluation that can be read ({error}); expected {JSON_FILE} and {ARRAY_FILE} as "
                 "`seg_perception evaluate --out` writes them"

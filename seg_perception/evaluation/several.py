@@ -13,7 +13,7 @@ from seg_perception import __version__
 from seg_perception.errors import BagError
 from seg_perception.evaluation.evaluating import Evaluated, Request, evaluate
 from seg_perception.evaluation.report.page import write_report
-from seg_perception.evaluation.result import ARRAY_FILE, JSON_FILE, Evaluation, join
+from seg_perception.evaluation.result import ARRAY_FILE, JSON_FILE, PART, Evaluation, join
 from seg_perception.offline.collection import Source, find, fingerprint
 from seg_perception.offline.many import Job, Outcome
 
@@ -80,7 +80,7 @@ def together(outcomes: Sequence[Outcome], out: Path) -> Evaluation:
 
 def _evaluate(request: Request, folder: Path) -> dict[str, Any]:
     evaluated = evaluate(request)
-    part = folder.with_name(f"{folder.name}.part")
+    part = folder.with_name(f"{folder.name}{PART}")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     leave(evaluated, part)

@@ -51,7 +51,7 @@ class Wish:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.count < 0 or not 0 <= self.audit <= 1 or self.gap < 0 or not 0 <= self.alike <= 64:
+        if self.count < 0 or not 0 <= self.audit <= 1 or not self.gap >= 0 or not 0 <= self.alike <= 64:
             raise ConfigError(
                 f"mine: count {self.count}, audit {self.audit:g}, gap {self.gap:g}, alike {self.alike}; expected "
                 "count >= 0, audit 0..1 of the frames, gap >= 0 s and alike 0..64 bits"

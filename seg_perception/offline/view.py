@@ -7,6 +7,7 @@ markers of ``objects`` (edges, seen sides, names), and every thing's way so far.
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.conformance import stamp_of
-from seg_perception.errors import BagError
+from seg_perception.errors import BagError, ConfigError
 from seg_perception.labels import LabelSpace
 from seg_perception.offline.bags import Bag
 from seg_perception.projection.picture import Colour, Eye, Picture
@@ -152,8 +153,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Run ``seg_perception view``; returns the exit status."""
     camera = f"/{arguments.camera.strip('/')}"
+    for name in ("at", "memory"):
+        if not 0 <= vars(arguments)[name] < math.inf:
+            raise ConfigError(f"--{name} {vars(arguments)[name]:g}: expected seconds from 0 on")
     image = draw(arguments.bag, arguments.source, arguments.at, camera=camera, memory=arguments.memory)
-    if not cv2.imwrite(str(arguments.output), image[..., ::-1]):
-        raise BagError(f"{arguments.output}: cannot be written as a picture")
+    try:
+        written = cv2.imwrite(str(arguments.output), image[..., ::-1])
+    except cv2.error as error:  # OpenCV knows no picture of that suffix
+        raise ConfigError(f"{arguments.output}: is not named as a picture; expected OUT.png") from error
+    if not written:
+        raise ConfigError(f"{arguments.output}: cannot be written; is its folder there?")
     print(f"{arguments.output}: {image.shape[1]}x{image.shape[0]}")
     return 0

@@ -70,8 +70,8 @@ class Gate:
             gate = cls(name, float(bound or 0))
         except ValueError:
             raise ConfigError(f"--gate {text}: expected NAME=BOUND, for example pq=0.01 or iou/person=0.05") from None
-        if not gate.bound >= 0:
-            raise ConfigError(f"--gate {text}: expected a bound of at least 0")
+        if not 0 <= gate.bound < math.inf:
+            raise ConfigError(f"--gate {text}: expected a finite bound of at least 0")
         return gate
 
 
@@ -134,7 +134,7 @@ def compare(
     losses, wins = _frames(first, second, blocks, pictures)
     notes = list(pairing.notes)
     if len(blocks) < 10:
-        notes.append(f"there are only {len(blocks)} blocks ({blocks.unit}): take the intervals as rough")
+        notes.append(f"only {len(blocks)} x {blocks.unit} could be drawn from: take the intervals as rough")
     return Comparison(changes, losses, wins, len(pairing.first), len(blocks), blocks.unit, tuple(notes))
 
 

@@ -17,7 +17,7 @@ from seg_perception.evaluation.comparing.changes import Change, Comparison, Gate
 from seg_perception.evaluation.comparing.page import Run, page
 from seg_perception.evaluation.comparing.words import shown, told
 from seg_perception.evaluation.numbers import LOWER_IS_BETTER
-from seg_perception.evaluation.result import JSON_FILE, Evaluation, join
+from seg_perception.evaluation.result import JSON_FILE, PART, Evaluation, join
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +35,8 @@ def command(arguments: argparse.Namespace) -> int:
     """Run ``seg_perception compare``; returns the exit status, 1 where a gate does not hold."""
     if len(arguments.runs) < 2:
         raise InputError(f"compare: {arguments.runs[0]} alone; expected at least two runs")
+    if not 0 <= arguments.block < math.inf or arguments.pictures < 0:
+        raise ConfigError(f"--block {arguments.block:g} --pictures {arguments.pictures}: expected numbers from 0 on")
     gates = [Gate.parse(text) for text in arguments.gate]
     runs = [load(path, name) for path, name in zip(arguments.runs, called(arguments.runs), strict=True)]
     comparisons = [
@@ -57,7 +59,8 @@ def load(folder: Path, name: str) -> Run:
     """The run whose evaluation is in ``folder``, or whose evaluations, bag by bag, are below it. Raises
     :class:`InputError`.
     """
-    found = sorted(file.parent for file in folder.rglob(JSON_FILE) if file.parent != folder)
+    below = (file.parent for file in folder.rglob(JSON_FILE) if file.parent != folder)
+    found = sorted(place for place in below if place.suffix != PART)  # what was cut off there is not whole
     if not found and (folder.is_file() or (folder / JSON_FILE).is_file()):
         one = Evaluation.load(folder)
         return Run(name, (one,), one)
@@ -92,8 +95,12 @@ def _write(out: Path, runs: Sequence[Run], comparisons: Sequence[Comparison], ga
     content = [
         content_of(runs[0], run, comparison, gates) for run, comparison in zip(runs[1:], comparisons, strict=True)
     ]
-    (out / "comparison.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (out / "comparison.html").write_text(page(runs, comparisons, gates), encoding="utf-8")
+    html = page(runs, comparisons, gates)
+    try:
+        (out / "comparison.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        (out / "comparison.html").write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--out {out}: cannot be written into ({error.strerror}); choose another") from error
     print(f"{out / 'comparison.html'}: open it in a browser")
 
 
