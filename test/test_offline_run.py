@@ -253,12 +253,20 @@ def test_nothing_is_written_where_there_is_nothing_to_do(tmp_path: Path) -> None
         bag.add_topic(TOPIC, records.Image.TYPE, [qos()])
         bag.add_topic("/rear/image_raw", records.Image.TYPE, [qos()])
     none = make(tmp_path / "none.mcap", [])
-    for bag_path, what in ((two, "2 image topics"), (none, "has no messages"), (tmp_path / "no", "no such bag")):
+    bad = make(tmp_path / "bad.mcap", [BAD_FRAMES["encoding"](number) for number in range(3)])
+    for bag_path, what in (
+        (two, "2 image topics"),
+        (none, "has no messages"),
+        (bad, "no frame of /front/image_raw can be used, 3 of 3: .*plaid8"),
+        (tmp_path / "no", "no such bag"),
+    ):
         with pytest.raises(BagError, match=what):
             run(bag_path, tmp_path / "out.mcap")
     with pytest.raises(BagError, match="would overwrite"):
         run(none, none)
-    assert {path.name for path in tmp_path.iterdir()} == {"two.mcap", "none.mcap"}
+    with pytest.raises(ConfigError, match="--camera a b"):
+        run(bad, tmp_path / "out.mcap", camera="a b")
+    assert {path.name for path in tmp_path.iterdir()} == {"two.mcap", "none.mcap", "bad.mcap"}
 
 
 def test_a_report_that_cannot_be_written_is_said(tmp_path: Path) -> None:

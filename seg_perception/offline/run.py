@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -40,6 +41,7 @@ from seg_perception.types import CameraModel, Frame, Perception
 
 Load = Callable[[PipelineConfig, LabelSpace], Looks]
 V = TypeVar("V")
+_NAMESPACE = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*/?", re.ASCII)
 
 
 def run_bag(
@@ -70,6 +72,8 @@ def run_bag(
     ``damage`` in the report. Raises :class:`BagError`, :class:`ConfigError` or :class:`ModelError` when there is
     nothing to do or no way to do it; then nothing is written.
     """
+    if camera and not _NAMESPACE.fullmatch(camera):
+        raise ConfigError(f"--camera {camera}: is no namespace of ROS; expected a name such as /front or robot/front")
     labels = LabelSpace.load(config.labels)
     projects = depth is not None or points is not None
     everything = table(labels), projected_outputs(labels, config.projection) if projects else ()
@@ -119,6 +123,9 @@ def run_bag(
             stream.report.projection = space.counts
             if not stream.report.read:
                 raise BagError(stream.report.damage or f"{bag}: {image.name} has no messages")
+            if not stream.report.written:
+                why, count = stream.report.refused.most_common(1)[0]
+                raise BagError(f"{bag}: no frame of {image.name} can be used, {count} of {stream.report.read}: {why}")
             writer.note("seg_perception", as_note(origin))
     report = stream.report
     beside = out.with_suffix(".json")
