@@ -94,7 +94,8 @@ def count(target: Path, fail: bool = False) -> Mapping[str, Any]:
     if fail:
         raise BagError(f"{target}: is broken")
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(f"{int(target.read_text()) + 1 if target.exists() else 1} {cv2.getNumThreads()}"[:1])
+    written = [path for path in (target, target.with_name(f"{target.name}.old")) if path.exists()]
+    target.write_text(f"{int(written[0].read_text()) + 1 if written else 1} {cv2.getNumThreads()}"[:1])
     return {"said": "counted", "damage": None}
 
 
@@ -130,6 +131,18 @@ def test_nothing_is_done_twice_and_failures_are_tried_again(tmp_path: Path, work
     jobs[0] = job(tmp_path, "a", key="another")
     assert statuses(jobs, tmp_path, workers) == {"a": "done", "sub/b": "kept", "c": "done"}
     assert [(tmp_path / name).read_text() for name in ("a", "sub/b", "c")] == ["2", "1", "1"]
+
+
+def test_a_result_of_before_does_not_pass_for_one_that_failed(tmp_path: Path) -> None:
+    result = tmp_path / "a"
+    old = tmp_path / "a.old"
+    first, second = job(tmp_path, "a"), job(tmp_path, "a", "other")
+    assert first.results == (result,)
+    assert statuses([first], tmp_path) == {"a": "done"}
+    assert statuses([job(tmp_path, "a", "other", fail=True)], tmp_path) == {"a": "failed"}
+    assert (result.exists(), old.exists()) == (False, True)
+    assert statuses([second], tmp_path) == {"a": "done"}
+    assert (result.exists(), old.exists()) == (True, False)
 
 
 def fault() -> Mapping[str, Any]:

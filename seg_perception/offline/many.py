@@ -94,9 +94,12 @@ def carry_out(jobs: Sequence[Job], folder: Path, workers: Workers) -> Iterator[O
             due.append((job, account))
         else:
             yield kept
-    for _, account in due:
+    for job, account in due:
         try:
             account.parent.mkdir(parents=True, exist_ok=True)
+            if _done(account):  # what another configuration left must not pass for this one's, should this one fail
+                for result in filter(Path.exists, job.results):
+                    result.replace(_old(result))
             account.unlink(missing_ok=True)
         except OSError as error:
             raise ConfigError(f"{account}: cannot be written ({error.strerror}); choose another folder") from error
@@ -115,6 +118,8 @@ def perform(job: Job, account: Path, threads: int) -> Outcome:
         cv2.setNumThreads(threads)
     try:
         outcome = Outcome(job.name, "done", job.work(), time.monotonic() - start)
+        for result in job.results:
+            _old(result).unlink(missing_ok=True)
     except SegPerceptionError as error:
         outcome = Outcome(job.name, "failed", {"said": str(error)})
     except Exception as error:  # a fault of ours with one bag is no reason to leave the others undone
@@ -180,6 +185,18 @@ def _refuse_twins(jobs: Sequence[Job]) -> None:
 
 def _account(folder: Path, job: Job) -> Path:
     return folder / ACCOUNTS / f"{job.name}.json"
+
+
+def _old(result: Path) -> Path:
+    return result.with_name(f"{result.name}.old")
+
+
+def _done(account: Path) -> bool:
+    """Whether the job was done at an earlier time, whatever its key, so that the results are ours."""
+    try:
+        return bool(json.loads(account.read_text(encoding="utf-8"))["status"] == "done")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _kept(job: Job, account: Path) -> Outcome | None:
