@@ -34,7 +34,6 @@ NEEDS = {
     "dds": ROS,
     "node_rate": (*ROS, "openvino", "rosbags"),
     "cascade_node": (*ROS, "openvino", "rosbags"),
-    "cascade_node": (*ROS, "openvino", "rosbags"),
 }
 WANT_BAGS = ("cascade", "tracking_quality")
 """These are given bags with truth, which take hours to render (``python -m tools.world``)."""
