@@ -186,7 +186,13 @@ class CameraInput:
             return
         self._info, self._misfit = data[_AFTER_STAMP:], None
         try:
-            self._model = camera_model(deserialize_message(data, CameraInfo))
+            message = deserialize_message(data, CameraInfo)
+        except Exception as error:  # rclpy has no class of its own for it
+            self._model = None
+            self._bad_calibration(f"{len(data)} bytes are no CameraInfo ({error})")
+            return
+        try:
+            self._model = camera_model(message)
         except InputError as error:
             self._model = None
             self._bad_calibration(str(error))

@@ -95,23 +95,30 @@ class SegmentationNode(ManagedNode):
         """Latch the label information, subscribe, and start to work."""
         assert self._labels is not None
         with self._switching:
-            for stream in self._streams:
-                stream.publishers.publish_label_info(self._labels)
-                stream.input.open()
-            if self._space is not None:
-                self._space.open()
-            self._worker = Worker(self._streams, self._ready)
+            try:
+                for stream in self._streams:
+                    stream.publishers.publish_label_info(self._labels)
+                    stream.input.open()
+                if self._space is not None:
+                    self._space.open()
+                self._worker = Worker(self._streams, self._ready)
+            except Exception:
+                self._stop()
+                raise
 
     def deactivate(self) -> None:
         """Unsubscribe and finish the image in hand."""
         with self._switching:
-            for stream in self._streams:
-                stream.input.close()
-            if self._worker is not None:
-                self._worker.stop()
-            self._worker = None
-            if self._space is not None:
-                self._space.close()
+            self._stop()
+
+    def _stop(self) -> None:
+        for stream in self._streams:
+            stream.input.close()
+        if self._worker is not None:
+            self._worker.stop()
+        self._worker = None
+        if self._space is not None:
+            self._space.close()
 
     def clean_up(self) -> None:
         """Take the topics off the graph and let the networks go."""
