@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from threading import Event, Thread, Timer
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
 import pytest
-from ros_support import NodeProcess, Robot, image
+from ros_support import Robot
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
-from test_ros_projection import GROUPS, HEIGHT, START, WIDTH, info
+from test_ros_projection import HEIGHT, START, WIDTH, info
 
 from seg_perception.errors import ConfigError
 from seg_perception.labels import LabelSpace
@@ -174,35 +173,3 @@ def test_counts_are_read_while_they_grow(robot: Robot) -> None:
         sys.setswitchinterval(interval)
         made.destroy()
     assert failures == []
-
-
-def test_a_cleanup_that_waits_for_a_look_does_not_end_the_node(
-    robot: Robot, start: Callable[..., NodeProcess], tmp_path: Path
-) -> None:
-    hold = tmp_path / "hold"
-    hold.touch()
-    node = start("--hold", str(hold), labels="cityscapes", projection__enabled=True, cascade__patience=0.0, **GROUPS)
-    heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
-    robot.publisher("/camera/image_raw", Image).publish(image(START, np.zeros((36, 64, 3), np.uint8)))
-    robot.until(lambda: heard, "a mask, whose frame is being looked at")
-    assert robot.change("deactivate")
-    Timer(3.0, hold.unlink).start()
-    assert robot.change("cleanup")
-    assert robot.state() == "unconfigured"
-    assert robot.change("configure")
-    assert robot.change("activate")
-    assert node.stop() == 0
-    assert "Traceback" not in node.text()
-
-
-def test_a_calibration_that_is_no_message_is_told_and_the_node_lives(
-    robot: Robot, start: Callable[..., NodeProcess]
-) -> None:
-    node = start()
-    heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
-    infos, images = robot.publisher("/camera/camera_info", CameraInfo), robot.publisher("/camera/image_raw", Image)
-    infos.publish(JUNK)
-    robot.until(lambda: robot.diagnostics().get("bad_calibrations") == "1", "the bad calibration in a counter")
-    images.publish(image(START, np.zeros((36, 64, 3), np.uint8)))
-    robot.until(lambda: heard, "a mask")
-    assert node.said("are no CameraInfo") == 1

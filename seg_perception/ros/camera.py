@@ -186,13 +186,7 @@ class CameraInput:
             return
         self._info, self._misfit = data[_AFTER_STAMP:], None
         try:
-            message = deserialize_message(data, CameraInfo)
-        except Exception as error:  # rclpy has no class of its own for it
-            self._model = None
-            self._bad_calibration(f"{len(data)} bytes are no CameraInfo ({error})")
-            return
-        try:
-            self._model = camera_model(message)
+            self._model = camera_model(deserialize_message(data, CameraInfo))
         except InputError as error:
             self._model = None
             self._bad_calibration(str(error))
