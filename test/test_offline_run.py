@@ -459,3 +459,15 @@ def test_an_instance_network_that_fails_is_said_once_and_counted(tmp_path: Path)
     assert bad > 1
     assert (report.written, report.looks["failed"], report.looks["used"]) == (30, bad, 30 - bad)
     assert said == ["the instance network failed with RuntimeError: too green"]
+
+
+def test_transforms_that_are_damaged_are_said_and_cost_only_themselves(tmp_path: Path) -> None:
+    source, cloud = tmp_path / "in.mcap", records.PointCloud2.TYPE
+    with BagWriter(source) as bag:
+        for topic, kind in ((TOPIC, records.Image.TYPE), ("/tf", "tf2_msgs/msg/TFMessage"), ("/points", cloud)):
+            bag.add_topic(topic, kind, [qos()])
+        bag.write("/tf", b"\x00\x01\x00\x00\x07\x00\x00\x00\x01", 2 * 10**18)
+        bag.write(TOPIC, serialised(records.Image.TYPE, picture(0)), 2 * 10**18)
+    report, said = run(source, tmp_path / "out.mcap", points="/points")
+    assert report.written == 1
+    assert any("/tf: a message is damaged" in sentence for sentence in said)

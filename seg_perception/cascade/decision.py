@@ -9,12 +9,10 @@ import cv2
 import numpy as np
 
 from seg_perception.cascade.config import CascadeConfig
-from seg_perception.cascade.policies import POLICIES, Situation
+from seg_perception.cascade.policies import NEVER, POLICIES, Situation
 from seg_perception.cascade.regions import crops
 from seg_perception.cascade.scene import Scene
 from seg_perception.types import Float32Array, Int64Array
-
-_NEVER = -(2**62)
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Cascade:
         self._started: int | None = None
         self._frames = 0
         self._closely = False
-        self._tried: Int64Array = np.full((1, 1), _NEVER, np.int64)
+        self._tried: Int64Array = np.full((1, 1), NEVER, np.int64)
 
     def decide(self, now: int, idle: bool, see: Callable[[], Scene], config: CascadeConfig) -> Plan | None:
         """The look to take at the frame of stamp ``now``, or None. Call it once for every frame.
@@ -66,7 +64,7 @@ class Cascade:
         """
         self._cost = cost
         if not useful:
-            self._tried[:] = _NEVER
+            self._tried[:] = NEVER
 
     def _where(self, situation: Situation, config: CascadeConfig) -> Float32Array | None:
         """Looks at crops and at the frame take turns."""
@@ -76,7 +74,7 @@ class Cascade:
 
     def _try(self, now: int, scene: Scene) -> None:
         if self._tried.shape != scene.unexplained.shape:
-            self._tried = np.full(scene.unexplained.shape, _NEVER, np.int64)
+            self._tried = np.full(scene.unexplained.shape, NEVER, np.int64)
         # What moves by two cells until it is asked for again is the same thing still.
         near = cv2.dilate(scene.unexplained, np.ones((5, 5), np.uint8))
         self._tried[near > 0] = now

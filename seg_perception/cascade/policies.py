@@ -14,6 +14,7 @@ from seg_perception.cascade.scene import Scene
 from seg_perception.types import BoolArray, Int64Array
 
 SECOND = 1_000_000_000
+NEVER = -(2**62)
 FULL_PRIORITY = 100.0
 """The priority whose things go stale after ``staleness`` seconds."""
 
@@ -57,7 +58,10 @@ class Situation:
         """``(rows, columns)`` bool: cells that show a thing which no track explains, and at which no look was tried of
         late.
         """
-        return _overdue(self.now - self.tried, self.scene.unexplained, staleness)
+        unexplained = self.scene.unexplained
+        # Cells of images of another size are other places.
+        tried = self.tried if self.tried.shape == unexplained.shape else np.full(unexplained.shape, NEVER, np.int64)
+        return _overdue(self.now - tried, unexplained, staleness)
 
 
 def _overdue(age: Int64Array, priority: NDArray[np.uint8], staleness: float) -> BoolArray:

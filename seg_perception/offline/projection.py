@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from rosbags.serde import SerdeError
 
@@ -85,13 +86,18 @@ class BagProjection:
         self._drain(self._last, end=True)
 
     def _take(self, message: Message) -> None:
+        content = self._content(message)
+        if content is not None:
+            self._takers[message.topic](content)
+            self._drain(message.log_time)
+
+    def _content(self, message: Message) -> Any:
+        """The message, None (and said) where it is damaged."""
         try:
-            content = typestore().deserialize_cdr(message.cdr, self._bag.topics[message.topic].type)
+            return typestore().deserialize_cdr(message.cdr, self._bag.topics[message.topic].type)
         except SerdeError as error:
             self._say(f"{message.topic}: a message is damaged ({error})")
-            return
-        self._takers[message.topic](content)
-        self._drain(message.log_time)
+            return None
 
     def _drain(self, log_time: int, *, end: bool = False) -> None:
         self._last = log_time
@@ -101,10 +107,10 @@ class BagProjection:
 
     def _feed(self, until: int) -> None:
         while self._next is not None and self._next.log_time <= until:
-            message = self._next
-            content = typestore().deserialize_cdr(message.cdr, self._bag.topics[message.topic].type)
-            self._projector.transforms.add_message(content, static=message.topic == TF_STATIC)
-            self._next = next(self._transforms, None)
+            message, self._next = self._next, next(self._transforms, None)
+            content = self._content(message)
+            if content is not None:
+                self._projector.transforms.add_message(content, static=message.topic == TF_STATIC)
 
     def _read_transforms(self) -> Iterator[Message]:
         """All static transforms, whenever they were recorded, then those that move."""

@@ -110,7 +110,8 @@ def _offsets(said: str, values: NDArray[Any], stamp: int, xyz: Float32Array) -> 
         if int(np.abs(offsets).max(initial=0)) > 10**15:
             offsets -= stamp
         offsets = np.where(there, offsets, 0)
-    furthest = int(np.abs(offsets).max(initial=0))
+    # The least whole number, to which what is too large is cast, has no absolute value.
+    furthest = max(int(offsets.max(initial=0)), -int(offsets.min(initial=0)))
     if furthest > LONGEST_SWEEP:
         raise InputError(
             f"{said}: a point's time is {furthest / NANOSECONDS:.3g} s from the cloud's stamp, expected at most "

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.errors import InputError
-from seg_perception.images import MAX_SIDE
+from seg_perception.frames import image_values
 from seg_perception.projection.camera import Camera, moved
 from seg_perception.types import Float32Array
 
@@ -26,25 +26,11 @@ def depth_metres(message: Any) -> Float32Array:
     16UC1 (and mono16) are millimetres, 32FC1 metres, as REP 118 says. Raises :class:`InputError` for another encoding,
     and for a size, step or amount of data that do not fit together.
     """
-    m = message
-    said = f"depth image of {m.width}x{m.height} {m.encoding}"
-    if m.encoding not in _ENCODINGS:
-        raise InputError(f"{said}: expected one of {', '.join(_ENCODINGS)}")
-    if not (0 < m.width <= MAX_SIDE and 0 < m.height <= MAX_SIDE):
-        raise InputError(f"{said}: expected 1 to {MAX_SIDE} pixels on each side")
-    kind, unit = _ENCODINGS[m.encoding]
-    dtype = np.dtype(f"{'>' if m.is_bigendian else '<'}{kind}")
-    row = m.width * dtype.itemsize
-    flat = np.frombuffer(m.data, np.uint8)
-    if m.step < row:
-        raise InputError(f"{said}: its step is {m.step} bytes, expected at least {row}")
-    if flat.size != m.height * m.step:
-        raise InputError(f"{said}: it holds {flat.size} bytes, expected height x step = {m.height} x {m.step}")
-    values = np.ndarray((m.height, m.width), dtype, flat, strides=(m.step, dtype.itemsize))
+    values = image_values(message, {encoding: kind for encoding, (kind, _) in _ENCODINGS.items()})
     metres = values.astype(np.float32)
-    if dtype.kind == "u":
+    if values.dtype.kind == "u":
         metres[metres == _INVALID] = 0
-    metres *= np.float32(unit)
+    metres *= np.float32(_ENCODINGS[message.encoding][1])
     metres[~((metres > 0) & (metres < np.inf))] = np.nan
     return metres
 

@@ -118,7 +118,7 @@ class GridMemory:
 
     def unknown(self, stamp: int) -> Grid:
         """Forget every cell: the grid of a camera that has stopped."""
-        self._until[:] = 0
+        self._cost[:] = UNKNOWN
         return self.at(stamp)
 
     def _move(self, corner: NDArray[np.int64]) -> None:

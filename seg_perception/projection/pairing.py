@@ -49,18 +49,19 @@ class Pairing(Generic[T]):
         self.unpaired: Counter[Kind] = Counter()
 
     def clear(self) -> None:
-        """Forget everything, as after a backwards time jump."""
+        """Forget everything, as after a backwards time jump; what waited has found no masks."""
         self._masks.clear()
-        for waiting in self._waiting.values():
+        for kind, waiting in self._waiting.items():
+            self.unpaired[kind] += len(waiting)
             waiting.clear()
 
-    def add_masks(self, masks: Masks) -> bool:
-        """Take the masks of the next image; True when time went back, and everything before was forgotten."""
-        back = bool(self._masks) and masks.stamp < self._masks[-1].stamp
-        if back:
-            self.clear()
+    def goes_back(self, masks: Masks) -> bool:
+        """Whether time jumps backwards at ``masks``: :meth:`clear`, before they are added."""
+        return bool(self._masks) and masks.stamp < self._masks[-1].stamp
+
+    def add_masks(self, masks: Masks) -> None:
+        """Take the masks of the next image."""
         self._masks.append(masks)
-        return back
 
     def add(self, kind: Kind, time: int, item: T) -> None:
         """Take a depth image or cloud that was measured at ``time`` (a sweep: at its middle)."""

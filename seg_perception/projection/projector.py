@@ -150,11 +150,18 @@ class Projector:
 
     def add_masks(self, masks: Masks) -> None:
         """The masks of the next image."""
-        if self._pairing.add_masks(masks):
+        if self._pairing.goes_back(masks):
             self.counts["time_jumps"] += 1
             self.transforms.clear()
-            self._late.clear()
-            self._last_lidar = None
+            self.forget()
+        self._pairing.add_masks(masks)
+
+    def forget(self) -> None:
+        """Let go of the masks, and count depth images and clouds that wait for theirs or for a transform."""
+        self._pairing.clear()
+        self.counts["tf_late"] += len(self._late)
+        self._late.clear()
+        self._last_lidar = None
 
     def add_view(self, view: View) -> None:
         """The masks of the next image, as the pipeline's own process has them."""
@@ -333,10 +340,12 @@ def add_extrinsic(transforms: TransformBuffer, line: str) -> None:
         numbers = [float(word) for word in words[2:]]
     except ValueError:
         numbers = []
-    if len(numbers) not in (6, 7) or not np.isfinite(numbers).all():
+    itself = len(words) > 1 and words[0].lstrip("/") == words[1].lstrip("/")
+    no_turn = len(numbers) == 7 and not np.any(numbers[3:])
+    if len(numbers) not in (6, 7) or not np.isfinite(numbers).all() or itself or no_turn:
         raise ConfigError(
             f"projection.extrinsics: '{line}' cannot be read; expected 'parent child x y z qx qy qz qw' or 'parent "
-            "child x y z roll pitch yaw'"
+            "child x y z roll pitch yaw', of two frames and with a quaternion that is not zero"
         )
     position = (numbers[0], numbers[1], numbers[2])
     turn = _quaternion(*numbers[3:]) if len(numbers) == 6 else (numbers[3], numbers[4], numbers[5], numbers[6])

@@ -70,8 +70,9 @@ class CostmapPublisher:
         self._node.destroy_publisher(self._publisher)
 
     def _watch(self) -> None:
+        last = self._last  # close() may forget it meanwhile, on another thread
         # One tick of the timer early rather than late.
-        if self._last is not None and (not self.wanted or time.monotonic() - self._last > 0.8 * self._timeout):
+        if last is not None and (not self.wanted or time.monotonic() - last > 0.8 * self._timeout):
             self._forget()
 
     def _forget(self) -> None:

@@ -12,7 +12,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from seg_perception.calibration import camera_model
 from seg_perception.errors import InputError
-from seg_perception.frames import stamp_of
+from seg_perception.frames import image_values, stamp_of
 from seg_perception.labels import LabelSpace
 from seg_perception.projection.pairing import Masks
 from seg_perception.projection.projector import ProjectionConfig
@@ -70,16 +70,23 @@ class MaskInput:
             self._complain(f"semantic/camera_info: {error}; masks are not projected")
 
     def _on_panoptic(self, message: Any) -> None:
-        if message.encoding == "32SC1":
-            pixels = np.frombuffer(message.data, np.int32).reshape(message.height, message.width)
-            self._panoptic[stamp_of(message)] = message.header.frame_id, pixels
-            self._join()
+        try:
+            pixels: Int32Array = image_values(message, {"32SC1": "i4"}).astype(np.int32)
+            if pixels.min() < 0:
+                raise InputError("a pixel is negative, expected id << 16 | class")
+        except InputError as error:
+            self._complain(f"panoptic/image_raw: {error}; masks are not projected")
+            return
+        self._panoptic[stamp_of(message)] = message.header.frame_id, pixels
+        self._join()
 
     def _on_confidence(self, message: Any) -> None:
-        if message.encoding == "mono8":
-            pixels = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
-            self._confidence[stamp_of(message)] = pixels
-            self._join()
+        try:
+            self._confidence[stamp_of(message)] = image_values(message, {"mono8": "u1"}).astype(np.uint8)
+        except InputError as error:
+            self._complain(f"semantic/confidence: {error}; masks are not projected")
+            return
+        self._join()
 
     def _join(self) -> None:
         for stamp in [stamp for stamp in self._panoptic if stamp in self._confidence]:
@@ -89,7 +96,7 @@ class MaskInput:
             if (
                 model is not None
                 and (model.width, model.height) == (width, height)
-                and confidence.size == panoptic.size
+                and confidence.shape == panoptic.shape
             ):
                 del self._panoptic[stamp], self._confidence[stamp]
                 semantic = (panoptic & 0xFFFF).astype(np.uint8)
@@ -150,9 +157,10 @@ class ProjectionNode(ManagedNode):
 
     def clean_up(self) -> None:
         """Take the topics off the graph."""
-        if self._space is not None:
-            self._space.destroy()
-        self._space = None
+        with self._switching:
+            space, self._space = self._space, None
+        if space is not None:
+            space.destroy()
 
     def _watch(self) -> None:
         with self._switching:

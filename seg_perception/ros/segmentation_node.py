@@ -95,35 +95,44 @@ class SegmentationNode(ManagedNode):
         """Latch the label information, subscribe, and start to work."""
         assert self._labels is not None
         with self._switching:
-            for stream in self._streams:
-                stream.publishers.publish_label_info(self._labels)
-                stream.input.open()
-            if self._space is not None:
-                self._space.open()
-            self._worker = Worker(self._streams, self._ready)
+            try:
+                for stream in self._streams:
+                    stream.publishers.publish_label_info(self._labels)
+                    stream.input.open()
+                if self._space is not None:
+                    self._space.open()
+                self._worker = Worker(self._streams, self._ready)
+            except Exception:
+                self._stop()
+                raise
 
     def deactivate(self) -> None:
         """Unsubscribe and finish the image in hand."""
         with self._switching:
-            for stream in self._streams:
-                stream.input.close()
-            if self._worker is not None:
-                self._worker.stop()
-            self._worker = None
-            if self._space is not None:
-                self._space.close()
+            self._stop()
+
+    def _stop(self) -> None:
+        for stream in self._streams:
+            stream.input.close()
+        if self._worker is not None:
+            self._worker.stop()
+        self._worker = None
+        if self._space is not None:
+            self._space.close()
 
     def clean_up(self) -> None:
         """Take the topics off the graph and let the networks go."""
-        for stream in self._streams:
+        with self._switching:  # from here on the timer finds none of it, however long the look in hand takes
+            streams, space, instance, trace = self._streams, self._space, self._instance, self._trace
+            self._streams, self._labels, self._trace, self._instance, self._space = (), None, None, None, None
+        for stream in streams:
             stream.publishers.destroy()
-        if self._space is not None:
-            self._space.destroy()
-        if self._instance is not None:
-            self._instance.stop()
-        if self._trace is not None:
-            self._trace.close()
-        self._streams, self._labels, self._trace, self._instance, self._space = (), None, None, None, None
+        if space is not None:
+            space.destroy()
+        if instance is not None:
+            instance.stop()
+        if trace is not None:
+            trace.close()
 
     def _watch(self) -> None:
         timeout = self.config.value.image_timeout

@@ -140,7 +140,8 @@ class CameraSpace:
     @property
     def counts(self) -> Counter[str]:
         """What was projected, and what could not be, by reason."""
-        return self._projector.counts + Counter(replaced=self.inbox.replaced)
+        # The copy is made at one stroke; the sum would be iterating while the projecting thread adds a reason.
+        return Counter(self._projector.counts) + Counter(replaced=self.inbox.replaced)
 
     @property
     def waits(self) -> bool:
@@ -156,8 +157,7 @@ class CameraSpace:
         """Take what came, project and publish what is ready. Never raises."""
         try:
             if not (self._publishers.wanted or self._costmap.wanted):
-                self._views.clear()
-                self.inbox.clear()
+                self.forget()
                 return
             self._projector.config = config
             self.inbox.empty()
@@ -170,6 +170,12 @@ class CameraSpace:
             self._projector.counts["error"] += 1
             where = traceback.extract_tb(error.__traceback__)[-1]
             self._complain(f"{self.name}: a projection failed with {type(error).__name__}: {error} ({where.name})")
+
+    def forget(self) -> None:
+        """Let go of everything that waits: for its turn, for its masks, for a transform."""
+        self._views.clear()
+        self.inbox.clear()
+        self._projector.forget()
 
     def destroy(self) -> None:
         """Take every topic off the graph."""
@@ -195,13 +201,19 @@ class Space:
         self._transforms = TransformListener(node, complain)
         self._costmap = CostmapPublisher(node, labels, config().grid)
         self._cameras: dict[str, CameraSpace] = {}
-        for name in cameras:
-            self._cameras[name] = CameraSpace(
-                node, name, labels, config(), self._transforms.buffer, complain, self._notify, self._costmap, masks
-            )
+        try:
+            for name in cameras:
+                self._cameras[name] = CameraSpace(
+                    node, name, labels, config(), self._transforms.buffer, complain, self._notify, self._costmap, masks
+                )
+        except Exception:
+            self.destroy()
+            raise
 
     def open(self) -> None:
         """Subscribe and begin to work."""
+        for camera in self._cameras.values():
+            camera.forget()  # what was left, or came late, at the last deactivation
         self._transforms.open()
         self._costmap.open()
         self.watch()

@@ -79,7 +79,8 @@ class CameraStatistics:
 
     def stages(self) -> Mapping[str, float]:
         """Mean seconds by stage of the last frames."""
-        return {stage: sum(seen) / len(seen) for stage, seen in tuple(self._stages.items())}
+        # A stage that is new to the worker's thread may have no number yet.
+        return {stage: sum(seen) / len(seen) for stage, seen in tuple(self._stages.items()) if seen}
 
     def fresh_troubles(self) -> int:
         """How often something was wrong since the last call; images that a newer one replaced are none."""

@@ -28,7 +28,7 @@ class TransformListener:
 
     def __init__(self, node: Node, complain: Callable[[str], None]) -> None:
         self.buffer = TransformBuffer()
-        self._node = node
+        self._node, self._complain = node, complain
         self._moving: deque[bytes] = deque(maxlen=_MOST_WAITING)
         self._static: deque[bytes] = deque(maxlen=_MOST_WAITING)
         self._subscriptions: list[Subscription] = []
@@ -67,7 +67,13 @@ class TransformListener:
         self._subscriptions = []
 
     def update(self) -> None:
-        """Take in what came since the last call."""
+        """Take in what came since the last call; bytes that are no message are told, and passed over."""
         for waiting, static in ((self._static, True), (self._moving, False)):
             for _ in range(len(waiting)):
-                self.buffer.add_message(deserialize_message(waiting.popleft(), self._type), static=static)
+                data = waiting.popleft()
+                try:
+                    message = deserialize_message(data, self._type)
+                except Exception as error:  # rclpy has no class of its own for it
+                    self._complain(f"{'/tf_static' if static else '/tf'}: {len(data)} bytes are no TFMessage ({error})")
+                    continue
+                self.buffer.add_message(message, static=static)
