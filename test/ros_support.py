@@ -129,11 +129,16 @@ class Robot:
             time.sleep(0.01)
         return value
 
-    def diagnostics(self, part: str = "camera") -> dict[str, str]:
-        """The newest values of one status that was made after this call."""
+    def diagnostics(self, part: str = "camera", node: str = "segmentation") -> dict[str, str]:
+        """The newest values of one status of ``node`` that was made after this call."""
         before = len(self.heard["/diagnostics"])
-        self.until(lambda: len(self.heard["/diagnostics"]) > before + 1, "diagnostics")
-        return values(self.heard["/diagnostics"][-1], part)
+
+        def later() -> list[DiagnosticArray]:
+            # The first may have been on its way already.
+            own = (m for m in self.heard["/diagnostics"][before:] if m.status[0].name.startswith(f"{node}:"))
+            return list(own)[1:]
+
+        return values(self.until(later, "diagnostics")[-1], part)
 
     def call(self, service: str, kind: Any, request: Any, timeout: float = 20.0) -> Any:
         client = self.node.create_client(kind, service)

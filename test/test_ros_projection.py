@@ -85,7 +85,7 @@ def keep_sending(robot: Robot, sensors: Sensors, condition: Callable[[], object]
     return number
 
 
-def check(robot: Robot, sensors: Sensors) -> None:
+def check(robot: Robot, sensors: Sensors, node: str) -> None:
     """Both clouds come, stamped and labelled as they must be; a bad cloud is counted and stops nothing."""
     organised = robot.hear("camera/semantic/points", PointCloud2, connect=True)
     swept = robot.hear("camera/semantic/lidar_points", PointCloud2, connect=True)
@@ -102,7 +102,11 @@ def check(robot: Robot, sensors: Sensors) -> None:
     before = len(masks)
     sensors.send(number, cloud(number, fields="abc"))
     robot.until(lambda: len(masks) > before, "a mask after a bad cloud", 40)
-    robot.until(lambda: int(robot.diagnostics().get("projection.bad_cloud", 0)) == 1, "the bad cloud in a counter", 40)
+
+    def counted() -> bool:
+        return robot.diagnostics(node=node).get("projection.bad_cloud") == "1"
+
+    robot.until(counted, "the bad cloud in a counter", 40)
 
 
 def seen() -> np.ndarray:
@@ -114,7 +118,7 @@ def seen() -> np.ndarray:
 
 def test_beside_the_segmentation(robot: Robot, start: Callable[..., NodeProcess]) -> None:
     node = start(labels="cityscapes", projection__enabled=True, projection__extrinsics=EXTRINSICS, **GROUPS)
-    check(robot, Sensors(robot))
+    check(robot, Sensors(robot), "segmentation")
     assert node.said("no field 'x'") == 1
 
 
@@ -134,7 +138,7 @@ def test_in_a_node_of_its_own(robot: Robot, start: Callable[..., NodeProcess], d
             stderr=subprocess.STDOUT,
         )
     try:
-        check(robot, Sensors(robot))
+        check(robot, Sensors(robot), "projection")
     finally:
         process.terminate()
         assert process.wait(timeout=40) == 0
