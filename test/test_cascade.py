@@ -550,3 +550,15 @@ def test_looks_at_crops_and_at_the_frame_take_turns_and_misses_count_only_in_the
             assert not inside.all()
             assert (result.tracks.visible == ~inside).all()
     assert [regions is None for regions in asked] == [True, False] * 3
+
+
+@pytest.mark.parametrize("config", [CascadeConfig(policy="presence"), CascadeConfig(policy="budget", crops=2)])
+def test_images_that_change_their_size_do_not_stop_the_cascade(config: CascadeConfig) -> None:
+    cascade, small = Cascade(), street((PERSON, BOX))
+    large = SemanticMap(np.tile(small.labels, (2, 2)), np.tile(small.confidence, (2, 2)))
+    looked = []
+    for number, semantic in enumerate((small, small, small, large, large, small, small)):
+        see = lambda s=semantic: Scene.of(s, Tracks.empty(), SPACE)  # noqa: E731
+        looked.append(cascade.decide(number * 2 * 10**9, True, see, config) is not None)
+        cascade.finished(0.0, True)
+    assert all(looked)

@@ -173,3 +173,11 @@ def test_clouds_survive_the_bag(count: int) -> None:
         assert (read.height, read.width) == (1, count)
         again = read_cloud(read)
         assert len(again) == count
+
+
+@pytest.mark.parametrize(("kind", "value"), [("f8", 1e300), ("f8", -1e300)])
+def test_times_that_no_clock_shows_are_refused(kind: str, value: float) -> None:
+    row = np.zeros((1, 4), [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("t", f"<{kind}")])
+    row["t"] = value
+    with np.errstate(invalid="ignore"), pytest.raises(InputError, match="from the cloud's stamp"):
+        read_cloud(message(row))

@@ -131,3 +131,11 @@ def test_the_message_has_rows_along_x_from_the_origin() -> None:
     x = message.info.origin.position.x + (index % 200 + 0.5) * message.info.resolution
     y = message.info.origin.position.y + (index // 200 + 0.5) * message.info.resolution
     assert (x, y) == (pytest.approx(8.05, abs=0.051), pytest.approx(7.05, abs=0.051))
+
+
+@pytest.mark.parametrize("stamp", [0, 10**18])
+def test_a_grid_that_is_told_to_forget_knows_nothing_whatever_the_stamps(stamp: int) -> None:
+    memory, config = GridMemory(LABELS, GridConfig()), GridConfig()
+    grid = memory.update(stamp, points((1.0, 0.0, 0.0, LABELS.id("road"))), at(), "odom", config)
+    assert (grid.cost != -1).any()
+    assert (memory.unknown(stamp).cost == -1).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -329,3 +330,28 @@ def test_an_unusable_camera_is_said_and_masks_of_the_next_go_out() -> None:
     assert "set input_rectified to false" in road.said[0]
     with pytest.raises(InputError, match="focal lengths are 0 and 0"):
         camera_model(calibration(k=np.zeros(9), p=np.zeros(12)))
+
+
+@pytest.mark.parametrize("line", ["base lidar 0 0 0 0 0 0 0", "base base 0 0 0 0 0 0 1", "base /base 0 0 0 0 0 0"])
+def test_extrinsics_that_are_no_pose_are_refused(line: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Projector(SPACE, ProjectionConfig(extrinsics=(line,)), TransformBuffer(), print)
+
+
+def test_what_a_time_jump_forgets_is_counted() -> None:
+    projector = Projector(SPACE, ProjectionConfig(), TransformBuffer(), lambda sentence: None)
+    projector.add_masks(masks(5))
+    projector.add_depth(depth(6))
+    projector.add_cloud(cloud(START + 700_000_000))
+    list(projector.ready(0.0))
+    projector.add_masks(masks(1))
+    list(projector.ready(0.0))
+    assert projector.counts == Counter(time_jumps=1, unpaired_depth=1, unpaired_lidar=1)
+
+
+def test_a_cloud_of_no_width_stops_nothing() -> None:
+    projector = Projector(SPACE, ProjectionConfig(), TransformBuffer(), lambda sentence: None)
+    projector.add_cloud(replace(cloud(START, xyz=()), height=3))
+    projector.add_masks(masks(0))
+    list(projector.ready(np.inf, end=True))
+    assert projector.counts["empty_cloud"] == 1
