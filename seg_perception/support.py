@@ -2,7 +2,8 @@
 
 Between two looks of the instance network a track's mask is the last one seen, moved and scaled. It lags behind where
 the thing turned or a leg swung, and bleeds where the thing has gone. The semantic map is of this very frame: what it
-gives to the track's class, in and around the mask, is where the thing is.
+gives to the track's class, near the mask's border, says where the thing is by now. What lies deeper inside stays: a
+hole there is the semantic network's mistake, and would tell a planner that it may drive through.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ class SupportConfig:
         0.5, "a carried mask of which the semantic map shows less in the track's class is left as it is", ge=0.0, le=1.0
     )
     reach: float = option(
-        0.15, "how far a carried mask grows into its class around it, in parts of its box's size", ge=0.0, le=1.0
+        0.15, "how far a carried mask's border moves to that of its class, in parts of its box's size", ge=0.0, le=1.0
     )
 
 
 def supported(tracks: Tracks, semantic: SemanticMap, stamp: int, config: SupportConfig) -> Tracks:
-    """``tracks`` at ``stamp`` with every visible mask that was not seen in this frame cut to the pixels that
-    ``semantic`` gives to its class, and grown into those around it that no other track holds. A mask which the map does
-    not know (less than ``least`` of it has the track's class) stays as it is: networks disagree, and what was seen a
-    moment ago is still there.
+    """``tracks`` at ``stamp`` with the border of every visible mask that was not seen in this frame moved, inwards and
+    outwards by at most ``reach``, to where ``semantic`` ends its class; it grows only into pixels that no other track
+    holds. A mask which the map does not know (less than ``least`` of it has the track's class) stays as it is: networks
+    disagree, and what was seen a moment ago is still there.
     """
     carried = np.flatnonzero(tracks.visible & (tracks.seen < stamp))
     if not len(carried):
@@ -53,17 +54,18 @@ def _followed(mask: Mask, label: int, classes: UInt8Array, held: UInt8Array, con
     area = np.count_nonzero(mask.bits)
     height, width = mask.bits.shape
     backed = mask.bits & (classes[_window(mask)] == label)
-    if not area or np.count_nonzero(backed) < config.least * area:
-        return mask
     reach = round(config.reach * float(np.sqrt(height * width)))
-    if reach == 0:
-        return Mask(mask.x, mask.y, backed)
+    if reach == 0 or np.count_nonzero(backed) < config.least * area:
+        return mask
     top, left = max(mask.y - reach, 0), max(mask.x - reach, 0)
     bottom, right = min(mask.y + height + reach, classes.shape[0]), min(mask.x + width + reach, classes.shape[1])
-    place = slice(top, bottom), slice(left, right)
+    place, inside = (slice(top, bottom), slice(left, right)), _window(replace(mask, x=mask.x - left, y=mask.y - top))
+    around = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     core = np.zeros((bottom - top, right - left), np.uint8)
-    core[mask.y - top : mask.y - top + height, mask.x - left : mask.x - left + width] = backed
-    near = cv2.dilate(core, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)).view(np.bool_)
+    core[inside] = mask.bits
+    core = np.asarray(cv2.erode(core, around), np.uint8)
+    core[inside] |= backed.view(np.uint8)
+    near = cv2.dilate(core, around).view(np.bool_)
     fresh: BoolArray = near & (classes[place] == label) & (held[place] == 0)
     held[place] |= fresh.view(np.uint8)
     return Mask(left, top, core.view(np.bool_) | fresh)

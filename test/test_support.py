@@ -44,6 +44,15 @@ def test_a_mask_that_lags_comes_along() -> None:
     np.testing.assert_array_equal(painted(mask), now.labels == PERSON)
 
 
+def test_a_hole_in_the_map_makes_none_in_the_mask() -> None:
+    given, now = tracks((20, 10, 40, 50)), semantic((20, 10, 40, 50))
+    now.labels[26:34, 27:33] = 0  # another class, deep inside
+    now.labels[10:12, 20:40] = 0  # and at the border, where the mask may well have lagged
+    (mask,) = supported(given, now, NOW, SupportConfig(reach=0.15)).masks
+    assert painted(mask)[12:50, 20:40].all()
+    assert not painted(mask)[:12].any()
+
+
 def test_a_mask_of_this_very_frame_is_left_alone() -> None:
     given = tracks((20, 10, 40, 50), seen=NOW)
     assert supported(given, semantic((22, 10, 42, 50)), NOW, SupportConfig()) is given
