@@ -37,8 +37,9 @@ from side_by_side import write
 from seg_perception import scenario
 from seg_perception.cascade import CascadeConfig
 from seg_perception.config import ModelsConfig, PipelineConfig
-from seg_perception.conformance import pixels, stamp_of
+from seg_perception.conformance import pixels
 from seg_perception.evaluation.sequence import Scorer, Scores
+from seg_perception.frames import stamp_of
 from seg_perception.labels import LabelSpace
 from seg_perception.models import InstanceNetwork, load_instance, load_semantic
 from seg_perception.offline.bags import Bag

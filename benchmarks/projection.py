@@ -68,6 +68,18 @@ def ahead(count: int) -> tuple[np.ndarray, np.ndarray]:
     return ((optical - pose[:3, 3]) @ pose[:3, :3]).astype(np.float32), pose
 
 
+def looked_up(
+    points: np.ndarray, u: np.ndarray, v: np.ndarray, inside: np.ndarray, masks: PanopticMap
+) -> LabelledPoints:
+    """What the masks say at the pixels of the points that are ``inside``; the same in all plain ways."""
+    labels, instances = np.full(len(points), 255, np.uint8), np.zeros(len(points), np.int32)
+    confidence = np.zeros(len(points), np.uint8)
+    segments = masks.panoptic[v[inside], u[inside]]
+    labels[inside], instances[inside] = segments & 0xFFFF, segments >> 16
+    confidence[inside] = masks.confidence[v[inside], u[inside]]
+    return LabelledPoints(points, labels, instances, confidence)
+
+
 def with_numpy(points: np.ndarray, pose: np.ndarray, masks: PanopticMap) -> LabelledPoints:
     """What one writes: homogeneous coordinates, one matrix, a mask of what is in view."""
     matrix = (model().p @ pose).astype(np.float32)
@@ -76,12 +88,7 @@ def with_numpy(points: np.ndarray, pose: np.ndarray, masks: PanopticMap) -> Labe
         u = np.floor(homogeneous[:, 0] / homogeneous[:, 2] + 0.5).astype(int)
         v = np.floor(homogeneous[:, 1] / homogeneous[:, 2] + 0.5).astype(int)
     inside = (homogeneous[:, 2] > 0) & (u >= 0) & (u < WIDTH) & (v >= 0) & (v < HEIGHT)
-    labels, instances = np.full(len(points), 255, np.uint8), np.zeros(len(points), np.int32)
-    confidence = np.zeros(len(points), np.uint8)
-    segments = masks.panoptic[v[inside], u[inside]]
-    labels[inside], instances[inside] = segments & 0xFFFF, segments >> 16
-    confidence[inside] = masks.confidence[v[inside], u[inside]]
-    return LabelledPoints(points, labels, instances, confidence)
+    return looked_up(points, u, v, inside, masks)
 
 
 def with_columns(points: np.ndarray, pose: np.ndarray, masks: PanopticMap) -> LabelledPoints:
@@ -92,12 +99,7 @@ def with_columns(points: np.ndarray, pose: np.ndarray, masks: PanopticMap) -> La
     u = ((m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]) / w + np.float32(0.5)).astype(np.int32)
     v = ((m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3]) / w + np.float32(0.5)).astype(np.int32)
     inside = (w > 0) & (u >= 0) & (u < WIDTH) & (v >= 0) & (v < HEIGHT)
-    labels, instances = np.full(len(points), 255, np.uint8), np.zeros(len(points), np.int32)
-    confidence = np.zeros(len(points), np.uint8)
-    segments = masks.panoptic[v[inside], u[inside]]
-    labels[inside], instances[inside] = segments & 0xFFFF, segments >> 16
-    confidence[inside] = masks.confidence[v[inside], u[inside]]
-    return LabelledPoints(points, labels, instances, confidence)
+    return looked_up(points, u, v, inside, masks)
 
 
 def with_opencv(points: np.ndarray, pose: np.ndarray, masks: PanopticMap) -> LabelledPoints:
@@ -108,12 +110,7 @@ def with_opencv(points: np.ndarray, pose: np.ndarray, masks: PanopticMap) -> Lab
     )
     u, v = np.floor(pixels + 0.5).astype(int).T
     inside = (points @ pose[2, :3] + pose[2, 3] > 0) & (u >= 0) & (u < WIDTH) & (v >= 0) & (v < HEIGHT)
-    labels, instances = np.full(len(points), 255, np.uint8), np.zeros(len(points), np.int32)
-    confidence = np.zeros(len(points), np.uint8)
-    segments = masks.panoptic[v[inside], u[inside]]
-    labels[inside], instances[inside] = segments & 0xFFFF, segments >> 16
-    confidence[inside] = masks.confidence[v[inside], u[inside]]
-    return LabelledPoints(points, labels, instances, confidence)
+    return looked_up(points, u, v, inside, masks)
 
 
 STRUCTURE = np.dtype(

@@ -88,7 +88,8 @@ def frames_of(bag: Path, folder: Path) -> list[Frame]:
 
 def watched(bag: Path) -> Iterator[Frame]:
     """Run the network and the motion estimate over a bag."""
-    from seg_perception.conformance import pixels, stamp_of
+    from seg_perception.conformance import pixels
+    from seg_perception.frames import stamp_of
     from seg_perception.offline.bags import Bag
     from seg_perception.timing import StageTimes
     from seg_perception.tracking.motion import CameraMotion

@@ -26,12 +26,13 @@ from over_dds import ROOT, command, percentiles, replay, say, stop_on_signals
 from pictures import captioned, messages, pictures, truth_overlay, write_picture, write_video
 
 from seg_perception import __version__, scenario
-from seg_perception.conformance import pixels, stamp_of
+from seg_perception.conformance import pixels
 from seg_perception.errors import BagError, ConfigError, SegPerceptionError
 from seg_perception.evaluation.average_precision import painted
 from seg_perception.evaluation.matching import frames, matched
 from seg_perception.evaluation.sequence import Scorer, Scores
 from seg_perception.evaluation.sources.bags import BagSource
+from seg_perception.frames import stamp_of
 from seg_perception.labels import LabelSpace
 from seg_perception.models import weights
 from seg_perception.models.manifest import Manifest

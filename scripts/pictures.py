@@ -11,8 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from seg_perception.conformance import stamp_of
 from seg_perception.errors import InputError
+from seg_perception.frames import stamp_of
 from seg_perception.images import decode_compressed
 from seg_perception.labels import LabelSpace
 from seg_perception.offline.bags import Bag

@@ -20,8 +20,9 @@ import numpy as np
 from over_dds import Replay, command, percentiles, replay, say, stop_on_signals
 from pictures import messages, pictures, write_picture, write_video
 
-from seg_perception.conformance import pixels, stamp_of
+from seg_perception.conformance import pixels
 from seg_perception.evaluation.confusion import Confusion, confusion
+from seg_perception.frames import stamp_of
 from seg_perception.labels import LabelSpace
 from seg_perception.rendering import contact_sheet
 

@@ -13,15 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_perception.frames import stamp_of
 from seg_perception.types import MAX_TRACK_ID, UNLABELLED
 
 REQUIRED = ("semantic/image_raw", "semantic/confidence", "panoptic/image_raw")
 """Topics that every frame has; ``semantic/camera_info`` and ``detections`` are checked where they are there."""
-
-
-def stamp_of(message: Any) -> int:
-    """The header's stamp in nanoseconds."""
-    return int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)
 
 
 def pixels(message: Any) -> NDArray[Any]:

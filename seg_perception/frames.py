@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from seg_perception.errors import InputError
 from seg_perception.images import MAX_SIDE, decode_compressed, decode_image
-from seg_perception.records import NANOSECONDS
-from seg_perception.types import Frame, UInt8Array
+from seg_perception.types import NANOSECONDS, Frame, UInt8Array
 
 
 def image_frame(message: Any) -> Frame:

@@ -12,9 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_perception.types import UInt8Array
-
-NANOSECONDS = 1_000_000_000
+from seg_perception.types import NANOSECONDS, UInt8Array
 
 
 @dataclass(frozen=True, slots=True)

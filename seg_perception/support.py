@@ -16,8 +16,6 @@ import numpy as np
 from seg_perception.schema import option
 from seg_perception.types import BoolArray, Mask, SemanticMap, Tracks, UInt8Array
 
-SECOND = 1_000_000_000
-
 
 @dataclass(frozen=True)
 class SupportConfig:

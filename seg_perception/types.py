@@ -18,7 +18,12 @@ UInt8Array = NDArray[np.uint8]
 Int32Array = NDArray[np.int32]
 Int64Array = NDArray[np.int64]
 Float32Array = NDArray[np.float32]
+Float64Array = NDArray[np.float64]
+IndexArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
+
+NANOSECONDS = 1_000_000_000
+"""Of a second: stamps count them."""
 
 UNLABELLED = 255
 """Class id of a pixel that no class claims; never a class of a label space."""
@@ -216,4 +221,4 @@ class Perception:
     @property
     def instance_age(self) -> float:
         """Seconds from the frame whose things were told last to this one; NaN before the first."""
-        return float("nan") if self.looked is None else (self.stamp - self.looked) / 1e9
+        return float("nan") if self.looked is None else (self.stamp - self.looked) / NANOSECONDS

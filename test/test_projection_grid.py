@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from seg_perception.labels import LabelSpace
 from seg_perception.projection.grid import Grid, GridConfig, GridMemory, occupancy
-from seg_perception.records import NANOSECONDS
-from seg_perception.types import LabelledPoints
+from seg_perception.types import NANOSECONDS, LabelledPoints
 
 LABELS = LabelSpace.load("navigation")
 ROAD, SIDEWALK, WALL, PERSON, SKY = (LABELS.id(n) for n in ("road", "sidewalk", "wall", "person", "sky"))

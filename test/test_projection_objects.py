@@ -12,8 +12,7 @@ from seg_perception.projection.boxes import ANGLES, misfits, priors
 from seg_perception.projection.ground import Ground
 from seg_perception.projection.objects import ObjectMemory, Objects, ObjectsConfig
 from seg_perception.projection.things import STATE, corners_of, detections_3d, markers, state_cloud
-from seg_perception.records import NANOSECONDS
-from seg_perception.types import LabelledPoints, PanopticMap
+from seg_perception.types import NANOSECONDS, LabelledPoints, PanopticMap
 
 LABELS = LabelSpace.load("navigation")
 PERSON, VEHICLE, CONE, ROAD = (LABELS.id(name) for name in ("person", "vehicle", "cone", "road"))

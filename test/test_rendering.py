@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from seg_perception.errors import InputError
 from seg_perception.labels import LabelSpace
 from seg_perception.rendering import OPACITY, colourised, contact_sheet, overlay, shade
-from seg_perception.types import Mask, PanopticMap, Tracks, UInt8Array
+from seg_perception.types import NANOSECONDS, Mask, PanopticMap, Tracks, UInt8Array
 
 LABELS = LabelSpace.load("navigation")
 ROAD, PERSON, VEHICLE = (LABELS.id(n) for n in ("road", "person", "vehicle"))
-SECOND = 1_000_000_000
 
 
 def plain(height: int, width: int, label: int = ROAD) -> PanopticMap:
@@ -117,10 +116,10 @@ def test_hidden_and_unconfirmed_tracks_are_class_colour_only() -> None:
 
 def test_a_carried_tracks_tag_says_its_age() -> None:
     thing = (5, PERSON, (20, 60, 60, 160))
-    scene = (noise(200, 320), with_instances(plain(200, 320), thing), tracks(thing, seen=SECOND), LABELS)
+    scene = (noise(200, 320), with_instances(plain(200, 320), thing), tracks(thing, seen=NANOSECONDS), LABELS)
     fresh = overlay(*scene)
-    np.testing.assert_array_equal(overlay(*scene, stamp=SECOND), fresh)
-    carried = overlay(*scene, stamp=SECOND * 7 // 5)
+    np.testing.assert_array_equal(overlay(*scene, stamp=NANOSECONDS), fresh)
+    carried = overlay(*scene, stamp=NANOSECONDS * 7 // 5)
     changed = np.argwhere((carried != fresh).any(axis=2))
     assert len(changed) > 20
     assert changed[:, 0].max() < 70  # only the tag is wider
@@ -167,7 +166,7 @@ BOX = st.tuples(*[st.floats(-500, 500, width=32)] * 4).map(
 def test_boxes_anywhere_and_small_images(
     height: int, width: int, things: list[tuple[int, int, tuple[float, float, float, float]]]
 ) -> None:
-    picture = overlay(noise(height, width), plain(height, width), tracks(*things), LABELS, stamp=SECOND)
+    picture = overlay(noise(height, width), plain(height, width), tracks(*things), LABELS, stamp=NANOSECONDS)
     assert picture.shape == (height, width, 3)
     assert picture.dtype == np.uint8
 
@@ -216,6 +215,6 @@ def test_on_a_real_frame(data: Path) -> None:
     bgr = cv2.imread(str(data / "kitti_seq" / "image_02" / "000020.jpg"))
     image = np.asarray(bgr)[..., ::-1].astype(np.uint8)
     car = (3, VEHICLE, (553, 195, 725, 338))
-    picture = overlay(image, with_instances(plain(*image.shape[:2]), car), tracks(car), LABELS, stamp=SECOND)
+    picture = overlay(image, with_instances(plain(*image.shape[:2]), car), tracks(car), LABELS, stamp=NANOSECONDS)
     inside = slice(240, 330), slice(560, 720)
     assert_close(picture[inside], blended(image[inside], shade(LABELS.classes[VEHICLE].colour, 3)))

@@ -10,7 +10,8 @@ import pytest
 from ros_support import LATCHED, camera_info, compressed, image
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from seg_perception.conformance import pixels, stamp_of, violations
+from seg_perception.conformance import pixels, violations
+from seg_perception.frames import stamp_of
 from seg_perception.labels import LabelSpace
 
 pytest_plugins = ("ros_fixtures",)

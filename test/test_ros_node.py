@@ -20,12 +20,12 @@ from rclpy.qos import ReliabilityPolicy
 from ros_support import BEST_EFFORT, RELIABLE, camera_info, compressed, image, set_parameters, values
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from seg_perception.conformance import stamp_of
+from seg_perception.frames import stamp_of
+from seg_perception.types import NANOSECONDS
 
 pytest_plugins = ("ros_fixtures",)
 
 ROAD = np.zeros((36, 64, 3), np.uint8)
-SECOND = 1_000_000_000
 
 
 def accounted(numbers):
@@ -61,7 +61,7 @@ def test_lifecycle_by_a_manager(start, robot):
     assert robot.node.count_subscribers("/camera/image_raw") == 0
     assert robot.change("activate")
     images = robot.publisher("/camera/image_raw", Image)
-    images.publish(image(1 * SECOND, ROAD))
+    images.publish(image(1 * NANOSECONDS, ROAD))
     robot.until(lambda: heard, "a mask")
     assert robot.change("deactivate")
     robot.until(lambda: images.get_subscription_count() == 0, "the node to unsubscribe")
@@ -72,9 +72,9 @@ def test_lifecycle_by_a_manager(start, robot):
     robot.until(lambda: images.get_subscription_count() == 1, "the node to subscribe again")
     robot.until(lambda: robot.node.count_publishers("/camera/semantic/image_raw") == 1, "masks on the graph")
     time.sleep(0.3)
-    images.publish(image(2 * SECOND, ROAD))
+    images.publish(image(2 * NANOSECONDS, ROAD))
     robot.until(lambda: len(heard) == 2, "a mask")
-    assert stamp_of(heard[1]) == 2 * SECOND
+    assert stamp_of(heard[1]) == 2 * NANOSECONDS
 
 
 def test_a_failed_transition_says_why_and_can_be_tried_again(start, robot, tmp_path):
@@ -135,7 +135,7 @@ def test_nothing_is_made_from_images_of_an_inactive_node(start, robot):
     heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
     images = robot.publisher("/camera/image_raw", Image)
     for i in range(4):
-        images.publish(image(i * SECOND, ROAD))
+        images.publish(image(i * NANOSECONDS, ROAD))
         time.sleep(0.02)
     assert robot.change("deactivate")
     numbers = robot.diagnostics()
@@ -263,12 +263,12 @@ def survives(robot, node, kind, topic, good, bad):
     """Good, bad, bad, good: the good ones are answered, the bad ones counted, and the log has one sentence."""
     heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
     images = robot.publisher(topic, kind)
-    images.publish(good(1 * SECOND))
+    images.publish(good(1 * NANOSECONDS))
     robot.until(lambda: len(heard) == 1, "the first mask")
     for i in range(2):
         images.publish(bad())
         robot.until(lambda i=i: robot.diagnostics()["dropped.bad_image"] == str(i + 1), "the count of bad images")
-    images.publish(good(2 * SECOND))
+    images.publish(good(2 * NANOSECONDS))
     robot.until(lambda: len(heard) == 2, "the next mask")
     numbers = robot.diagnostics()
     assert accounted(numbers) == 0
@@ -282,10 +282,10 @@ def test_a_network_that_fails_costs_one_frame(start, robot):
     heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
     images = robot.publisher("/camera/image_raw", Image)
     for i in range(3):
-        images.publish(image((2 * i + 1) * SECOND, np.full_like(ROAD, 254)))
+        images.publish(image((2 * i + 1) * NANOSECONDS, np.full_like(ROAD, 254)))
         images_before = len(heard)
         robot.until(lambda i=i: robot.diagnostics()["dropped.error"] == str(i + 1), "the count of errors")
-        images.publish(image((2 * i + 2) * SECOND, ROAD))
+        images.publish(image((2 * i + 2) * NANOSECONDS, ROAD))
         robot.until(lambda n=images_before: len(heard) == n + 1, "the next mask")
     assert accounted(robot.diagnostics()) == 0
     assert node.said("a frame failed with RuntimeError: the network broke") == 1
@@ -302,7 +302,7 @@ def test_frames_are_answered_while_the_instance_network_is_not_done(start, robot
     def send(count):
         for _ in range(count):
             before = len(heard)
-            images.publish(image((before + 1) * SECOND // 30, person))
+            images.publish(image((before + 1) * NANOSECONDS // 30, person))
             robot.until(lambda n=before: len(heard) > n, "a mask")
         return [int(np.frombuffer(m.data, np.int32).reshape(36, 64)[20, 15] >> 16) for m in heard[-count:]]
 
@@ -330,7 +330,7 @@ def test_an_answer_that_comes_too_late_is_dropped_and_told_once(start, robot):
 
     def send():
         before = len(heard)
-        images.publish(image((2 * before + 1) * SECOND, ROAD))  # by the stamps, whatever comes back is 2 s old
+        images.publish(image((2 * before + 1) * NANOSECONDS, ROAD))  # by the stamps, whatever comes back is 2 s old
         robot.until(lambda: len(heard) > before, "a mask")
         return int(robot.diagnostics()["looks.late"])
 
@@ -346,7 +346,7 @@ def test_an_instance_network_that_fails_costs_no_frame(start, robot):
     poison = ROAD.copy()
     poison[..., 2] = 254
     for n in range(1, 11):
-        images.publish(image(n * SECOND // 10, poison))
+        images.publish(image(n * NANOSECONDS // 10, poison))
         robot.until(lambda n=n: len(heard) == n, "a mask")
         time.sleep(0.05)
     robot.until(lambda: int(robot.diagnostics()["looks.failed"]) >= 2, "the account of failures")
@@ -375,14 +375,14 @@ def test_a_bad_calibration_costs_camera_info_only(start, robot, spoil, sentence)
     for i in range(3):
         calibration.publish(info)
         time.sleep(0.1)
-        images.publish(image(i * SECOND, ROAD))
+        images.publish(image(i * NANOSECONDS, ROAD))
         robot.until(lambda i=i: len(heard) == i + 1, "a mask")
     assert node.said(sentence) == 1
     assert not infos
     for i in range(3, 100):  # Calibrations are asked for as best effort: one of them may get lost.
         calibration.publish(camera_info(64, 36))
         time.sleep(0.1)
-        images.publish(image(i * SECOND, ROAD))
+        images.publish(image(i * NANOSECONDS, ROAD))
         robot.until(lambda i=i: len(heard) == i + 1, "a mask")
         if infos:
             break
@@ -398,7 +398,7 @@ def test_stamps_that_go_back_start_the_tracks_anew_and_are_told(start, robot):
     person[10:30, 10:20, 0] = 11
     ids = []
     for stamp in (10.0, 10.1, 10.2, 3.0, 3.1, 3.2):
-        images.publish(image(int(stamp * SECOND), person))
+        images.publish(image(int(stamp * NANOSECONDS), person))
         robot.until(lambda: len(heard) > len(ids), "a mask")
         ids.append(int(np.frombuffer(heard[-1].data, np.int32).reshape(36, 64)[20, 15] >> 16))
     assert ids[3] == 0, "the frame after the jump starts a new, unconfirmed track"
@@ -412,7 +412,7 @@ def test_stamps_that_stand_still_are_answered_and_counted(start, robot):
     heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
     images = robot.publisher("/camera/image_raw", Image)
     for i in range(3):
-        images.publish(image(SECOND, ROAD))
+        images.publish(image(NANOSECONDS, ROAD))
         robot.until(lambda i=i: len(heard) == i + 1, "a mask")
     assert robot.diagnostics()["standing_stamps"] == "2"
     assert node.said("the same stamp") == 1
@@ -424,9 +424,9 @@ def test_two_cameras_take_fair_turns(start, robot):
     rear = robot.hear("/rear/semantic/image_raw", Image, connect=True)
     streams = [robot.publisher(f"/{name}/image_raw", Image) for name in ("front", "rear")]
     for i in range(80):  # The first camera sends twice as often as both together can be answered.
-        streams[0].publish(image((i + 1) * SECOND, ROAD))
+        streams[0].publish(image((i + 1) * NANOSECONDS, ROAD))
         if i % 2:
-            streams[1].publish(image((i + 1) * SECOND, ROAD))
+            streams[1].publish(image((i + 1) * NANOSECONDS, ROAD))
         time.sleep(0.025)
     numbers = {name: robot.diagnostics(name) for name in ("front", "rear")}
     assert {name: accounted(n) for name, n in numbers.items()} == {"front": 0, "rear": 0}
@@ -441,13 +441,13 @@ def test_auto_reliability_follows_the_graph(start, robot):
     start(camera__reliability="auto")
     heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
     sensor = robot.publisher("/camera/image_raw", Image, BEST_EFFORT)
-    robot.until(lambda: sensor.publish(image(1 * SECOND, ROAD)) or heard, "a mask of a best-effort image")
+    robot.until(lambda: sensor.publish(image(1 * NANOSECONDS, ROAD)) or heard, "a mask of a best-effort image")
     assert asked(robot) == [ReliabilityPolicy.BEST_EFFORT]
     robot.node.destroy_publisher(sensor)
     reliable = robot.node.create_publisher(Image, "/camera/image_raw", RELIABLE)
     robot.until(lambda: asked(robot) == [ReliabilityPolicy.RELIABLE], "a reliable subscription")
     robot.until(
-        lambda: reliable.publish(image(2 * SECOND, ROAD)) or stamp_of(heard[-1]) == 2 * SECOND,
+        lambda: reliable.publish(image(2 * NANOSECONDS, ROAD)) or stamp_of(heard[-1]) == 2 * NANOSECONDS,
         "a mask of a reliable image",
     )
     robot.node.create_publisher(Image, "/camera/image_raw", BEST_EFFORT)
@@ -479,7 +479,7 @@ def test_diagnostics_say_what_a_person_asks_for(start, robot):
     heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
     images = robot.publisher("/camera/image_raw", Image)
     for i in range(50):
-        images.publish(image(i * SECOND // 20, ROAD))
+        images.publish(image(i * NANOSECONDS // 20, ROAD))
         time.sleep(0.05)
     numbers = robot.diagnostics()
     own = values(robot.heard["/diagnostics"][-1], "node")
@@ -500,7 +500,7 @@ def test_diagnostics_say_what_a_person_asks_for(start, robot):
 def test_without_vision_msgs_two_outputs_are_off_and_the_rest_goes_on(start, robot):
     node = start("--without", "vision_msgs", cameras="[front, rear]", front__reliability="reliable")
     heard = robot.hear("/front/semantic/image_raw", Image, connect=True)
-    robot.publisher("/front/image_raw", Image).publish(image(SECOND, ROAD))
+    robot.publisher("/front/image_raw", Image).publish(image(NANOSECONDS, ROAD))
     robot.until(lambda: heard, "a mask")
     assert node.said("vision_msgs is not installed, so detections and semantic/label_info are off") == 1
     assert robot.node.count_publishers("/front/detections") == 0
@@ -513,13 +513,13 @@ def test_the_trace_has_a_line_per_published_frame(start, robot, tmp_path):
     heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
     images = robot.publisher("/camera/image_raw", Image)
     for i in range(3):
-        images.publish(image(i * SECOND, ROAD))
+        images.publish(image(i * NANOSECONDS, ROAD))
         robot.until(lambda: len(heard) > i, "a mask")  # noqa: B023
     assert node.stop() == 0
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [(line["camera"], line["stamp"]) for line in lines] == [("camera", i * SECOND) for i in range(3)]
+    assert [(line["camera"], line["stamp"]) for line in lines] == [("camera", i * NANOSECONDS) for i in range(3)]
     assert "semantic/forward" in lines[0]["seconds"]
-    assert [(line["looked"], len(line["looks"])) for line in lines] == [(i * SECOND, 1) for i in range(3)]
+    assert [(line["looked"], len(line["looks"])) for line in lines] == [(i * NANOSECONDS, 1) for i in range(3)]
     assert "instance/forward" in lines[0]["looks"][0]["seconds"]
 
 
@@ -528,7 +528,7 @@ def test_a_trace_that_finds_no_room_costs_nothing_else(start, robot):
     heard = robot.hear("/camera/semantic/image_raw", Image, connect=True)
     images = robot.publisher("/camera/image_raw", Image)
     for i in range(3):
-        images.publish(image(i * SECOND, ROAD))
+        images.publish(image(i * NANOSECONDS, ROAD))
         robot.until(lambda: len(heard) > i, "a mask")  # noqa: B023
     numbers = robot.diagnostics()
     assert numbers["published"] == numbers["received"] == "3"
@@ -541,7 +541,7 @@ def test_a_trace_that_finds_no_room_costs_nothing_else(start, robot):
 def test_troubles_of_the_past_are_not_told_after_a_new_start(start, robot):
     start()
     images = robot.publisher("/camera/image_raw", Image)
-    bad = image(SECOND, ROAD)
+    bad = image(NANOSECONDS, ROAD)
     bad.step = 3
     for _ in range(3):
         images.publish(bad)

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from seg_perception.cascade.config import CascadeConfig
 from seg_perception.cascade.scene import Scene
-from seg_perception.types import BoolArray, Int64Array
+from seg_perception.types import NANOSECONDS, BoolArray, Int64Array
 
-SECOND = 1_000_000_000
 NEVER = -(2**62)
 FULL_PRIORITY = 100.0
 """The priority whose things go stale after ``staleness`` seconds."""
@@ -41,7 +40,7 @@ class Situation:
     @property
     def waited(self) -> float:
         """Seconds since the last look began."""
-        return (self.now - self.started) / SECOND
+        return (self.now - self.started) / NANOSECONDS
 
     def stale(self, staleness: float) -> BoolArray:
         """``(N,)`` bool: visible tracks that were not seen for longer than their class allows."""
@@ -66,7 +65,7 @@ class Situation:
 
 def _overdue(age: Int64Array, priority: NDArray[np.uint8], staleness: float) -> BoolArray:
     # Priority 0 allows any age.
-    return np.asarray(age * priority.astype(np.float64) > staleness * FULL_PRIORITY * SECOND, np.bool_)
+    return np.asarray(age * priority.astype(np.float64) > staleness * FULL_PRIORITY * NANOSECONDS, np.bool_)
 
 
 def every(situation: Situation, config: CascadeConfig) -> bool:

@@ -8,19 +8,16 @@ what is small.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seg_perception.cascade.policies import Situation
 from seg_perception.cascade.scene import CELL
-from seg_perception.types import Float32Array
+from seg_perception.types import Float32Array, Float64Array
 
 SMALL = 48.0
 """Pixels: a track whose box is smaller than this, as the square root of its area, is worth a crop."""
 
 _MARGIN = 8.0
 """Pixels around a box that must be in a crop, so that it is not taken for cut."""
-
-Float64Array = NDArray[np.float64]
 
 
 def crops(situation: Situation, most: int, zoom: float, staleness: float) -> Float32Array | None:

@@ -13,9 +13,7 @@ from itertools import cycle
 from typing import Protocol
 
 from seg_perception.timing import StageTimes
-from seg_perception.types import Float32Array, Instances, UInt8Array
-
-SECOND = 1_000_000_000
+from seg_perception.types import NANOSECONDS, Float32Array, Instances, UInt8Array
 
 
 class Network(Protocol):
@@ -107,7 +105,7 @@ class Virtual:
     def collect(self, now: int, patience: float = 0.0) -> Finished | None:
         """See :class:`Runner`; a frame that waits does not move the stamps' clock."""
         held = self._held
-        if held is None or now - held.job.stamp < (held.latency - patience) * SECOND:
+        if held is None or now - held.job.stamp < (held.latency - patience) * NANOSECONDS:
             return None
         self._held = None
         return held

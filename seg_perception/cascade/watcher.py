@@ -9,9 +9,9 @@ import numpy as np
 
 from seg_perception.cascade.config import CascadeConfig
 from seg_perception.cascade.decision import Cascade
-from seg_perception.cascade.runners import SECOND, Finished, Job, Runner
+from seg_perception.cascade.runners import Finished, Job, Runner
 from seg_perception.cascade.scene import Scene
-from seg_perception.types import Float32Array, Frame, Look, LookReport
+from seg_perception.types import NANOSECONDS, Float32Array, Frame, Look, LookReport
 
 
 class Watcher:
@@ -49,7 +49,7 @@ class Watcher:
         if back is None:
             return None
         job, found = back.job, back.instances
-        late = frame.stamp - job.stamp > config.timeout * SECOND or job.image.shape != frame.image.shape
+        late = frame.stamp - job.stamp > config.timeout * NANOSECONDS or job.image.shape != frame.image.shape
         outcome: Literal["used", "late", "failed"] = "failed" if found is None else "late" if late else "used"
         self._reports.append(LookReport(job.stamp, back.latency, back.stages, outcome, back.error))
         self._cascade.finished(back.cost, outcome == "used")

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.evaluation.confusion import mean
-from seg_perception.evaluation.segments import Float64Array, Segments, areas
-from seg_perception.types import UNLABELLED, BoolArray, Instances, Int64Array, Mask, UInt8Array
+from seg_perception.evaluation.segments import Segments, areas
+from seg_perception.types import UNLABELLED, BoolArray, Float64Array, Instances, Int64Array, Mask, UInt8Array
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)

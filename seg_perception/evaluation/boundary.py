@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from seg_perception.evaluation.confusion import ratio
-from seg_perception.evaluation.segments import Float64Array
-from seg_perception.types import BoolArray, Int64Array, UInt8Array
+from seg_perception.types import BoolArray, Float64Array, Int64Array, UInt8Array
 
 
 @dataclass(frozen=True, slots=True)

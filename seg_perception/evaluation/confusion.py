@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_perception.evaluation.segments import Float64Array, overlap
-from seg_perception.types import BoolArray, Int64Array, UInt8Array
+from seg_perception.evaluation.segments import overlap
+from seg_perception.types import BoolArray, Float64Array, Int64Array, UInt8Array
 
 
 @dataclass(frozen=True, slots=True)

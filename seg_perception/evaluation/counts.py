@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.evaluation.confusion import ratio
-from seg_perception.evaluation.segments import Float64Array
-from seg_perception.types import Int64Array
+from seg_perception.types import Float64Array, Int64Array
 
 T = TypeVar("T")
 

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from seg_perception.evaluation.confusion import mean, ratio
-from seg_perception.evaluation.segments import Float64Array
-from seg_perception.types import Int64Array
+from seg_perception.types import Float64Array, Int64Array
 
 THRESHOLD = 0.5
 ALPHAS = np.arange(0.05, 0.99, 0.05)

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from seg_perception.evaluation.confusion import Confusion, ratio
 from seg_perception.evaluation.counts import weighted
 from seg_perception.evaluation.result import DISTANCES, Evaluation
-from seg_perception.evaluation.segments import Float64Array
 from seg_perception.evaluation.sequence import Scores, scored
-from seg_perception.types import BoolArray
+from seg_perception.types import BoolArray, Float64Array
 
 SIZES = (("small", 0, 32**2), ("medium", 32**2, 96**2), ("large", 96**2, float("inf")))
 """Pixels of a thing: COCO's."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.evaluation.confusion import mean, ratio
-from seg_perception.evaluation.segments import Float64Array, Overlap, Segments
-from seg_perception.types import UNLABELLED, BoolArray, Int64Array
+from seg_perception.evaluation.segments import Overlap, Segments
+from seg_perception.types import UNLABELLED, BoolArray, Float64Array, Int64Array
 
 MATCHED = 0.5
 """A true and a predicted segment of one class match above this IoU; then neither can match another."""

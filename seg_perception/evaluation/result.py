@@ -37,9 +37,9 @@ from seg_perception.evaluation.average_precision import AveragePrecision
 from seg_perception.evaluation.boundary import Boundary
 from seg_perception.evaluation.counts import Calibration, Coverage, Pixels, Stability
 from seg_perception.evaluation.panoptic import PanopticQuality
-from seg_perception.evaluation.segments import Float64Array, Overlap
+from seg_perception.evaluation.segments import Overlap
 from seg_perception.labels import LabelSpace
-from seg_perception.types import BoolArray, Int64Array, UInt8Array
+from seg_perception.types import BoolArray, Float64Array, Int64Array, UInt8Array
 
 FORMAT = 1
 Against = Literal["truth", "another model", "nothing"]

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.errors import InputError
-from seg_perception.types import UNLABELLED, BoolArray, Int64Array, UInt8Array
-
-Float64Array = NDArray[np.float64]
+from seg_perception.types import UNLABELLED, BoolArray, Float64Array, Int64Array, UInt8Array
 
 MAX_PAIRS = 1 << 26
 """More pairs of segments than this are no panoptic maps, and would not fit into memory."""

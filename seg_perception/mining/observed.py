@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from seg_perception.cascade import Network
 from seg_perception.config import PipelineConfig
-from seg_perception.conformance import pixels, stamp_of
+from seg_perception.conformance import pixels
 from seg_perception.errors import BagError
+from seg_perception.frames import stamp_of
 from seg_perception.interfaces import typestore
 from seg_perception.labels import LabelSpace
 from seg_perception.mining import scores

@@ -8,9 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_perception.types import UNLABELLED, BoolArray, Instances, Int64Array, UInt8Array
-
-Float64Array = NDArray[np.float64]
+from seg_perception.types import UNLABELLED, BoolArray, Float64Array, Instances, Int64Array, UInt8Array
 
 DISPUTABLE = 0.01
 """The part of an image that two networks' things are at least taken to fill: quarrels about less weigh less."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_perception.mining.scores import Float64Array, differing_bits
-from seg_perception.types import Int64Array
+from seg_perception.mining.scores import differing_bits
+from seg_perception.types import Float64Array, Int64Array
 
 AUDIT = "audit"
 """The reason of frames that were drawn by lot."""

@@ -18,7 +18,8 @@ from seg_perception.projection.outputs import table
 from seg_perception.projection.projector import Projection, ProjectionConfig, Projector
 from seg_perception.projection.scene import Costmap
 from seg_perception.projection.transforms import TransformBuffer
-from seg_perception.records import NANOSECONDS, CameraInfo, Image, OccupancyGrid, PointCloud2
+from seg_perception.records import CameraInfo, Image, OccupancyGrid, PointCloud2
+from seg_perception.types import NANOSECONDS
 
 TF, TF_STATIC = "/tf", "/tf_static"
 _AHEAD = 2 * NANOSECONDS

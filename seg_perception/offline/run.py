@@ -35,9 +35,9 @@ from seg_perception.offline.report import RunReport, as_note, provenance
 from seg_perception.offline.writer import BagWriter, qos
 from seg_perception.outputs import LABEL_INFO_TOPIC, Output, label_info, table, view
 from seg_perception.pipeline import Looks, Networks, Pipeline
-from seg_perception.records import NANOSECONDS, CameraInfo, CompressedImage, LabelInfo
+from seg_perception.records import CameraInfo, CompressedImage, LabelInfo
 from seg_perception.timing import StageTimes
-from seg_perception.types import CameraModel, Frame, Perception
+from seg_perception.types import NANOSECONDS, CameraModel, Frame, Perception
 
 Load = Callable[[PipelineConfig, LabelSpace], Looks]
 V = TypeVar("V")

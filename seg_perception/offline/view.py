@@ -15,16 +15,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_perception.conformance import stamp_of
 from seg_perception.errors import BagError, ConfigError
+from seg_perception.frames import stamp_of
 from seg_perception.labels import LabelSpace
 from seg_perception.offline.bags import Bag
 from seg_perception.projection.picture import Colour, Eye, Picture
 from seg_perception.projection.things import STATE
 from seg_perception.projection.transforms import TransformBuffer, TransformError
-from seg_perception.records import NANOSECONDS, Marker, MarkerArray, PointCloud2
+from seg_perception.records import Marker, MarkerArray, PointCloud2
 from seg_perception.rendering import shade
-from seg_perception.types import UNLABELLED, Float32Array, UInt8Array
+from seg_perception.types import NANOSECONDS, UNLABELLED, Float32Array, UInt8Array
 
 CLOUDS = ("semantic/lidar_points", "semantic/points")
 BEHIND, ABOVE, AHEAD = 6.0, 4.5, 9.0

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seg_perception import resources
 from seg_perception.labels import LabelSpace
 from seg_perception.schema import from_mapping, option, read_yaml
-
-Float64Array = NDArray[np.float64]
+from seg_perception.types import Float64Array
 
 ANGLES = np.arange(30) * (np.pi / 60)
 """The directions that a rectangle is tried in: every 3 degrees of a quarter turn."""

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from seg_perception.errors import InputError
 from seg_perception.frames import stamp_of
-from seg_perception.records import NANOSECONDS, Header, PointCloud2, PointField
-from seg_perception.types import BoolArray, Float32Array, Int64Array, LabelledPoints, UInt8Array
+from seg_perception.records import Header, PointCloud2, PointField
+from seg_perception.types import NANOSECONDS, BoolArray, Float32Array, Int64Array, LabelledPoints, UInt8Array
 
 TIME_FIELDS = ("t", "time", "timestamp", "offset_time", "time_offset", "time_stamp", "point_time_offset")
 """Names under which drivers (Ouster, Velodyne, Hesai, RoboSense, Livox, ...) give each point its time."""

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from seg_perception.errors import ConfigError
 from seg_perception.labels import LabelSpace
 from seg_perception.projection.ground import MOST, Ground, ground_table
-from seg_perception.records import NANOSECONDS, Header, MapMetaData, OccupancyGrid, Point, Pose
+from seg_perception.records import Header, MapMetaData, OccupancyGrid, Point, Pose
 from seg_perception.schema import option
-from seg_perception.types import LabelledPoints
+from seg_perception.types import NANOSECONDS, Float64Array, LabelledPoints
 
-Float64Array = NDArray[np.float64]
 Int8Array = NDArray[np.int8]
 
 JUMP = NANOSECONDS
@@ -48,7 +47,6 @@ class GridConfig:
         5.0, "seconds for which a cell that is not seen again keeps its cost", ge=0.0, le=3600.0, live=False
     )
     thing_memory: float = option(1.0, "the same where a thing was: it may have gone", ge=0.0, le=3600.0, live=False)
-
     timeout: float = option(
         1.0, "seconds without projected points after which the whole costmap is unknown", ge=0.1, le=60.0, live=False
     )

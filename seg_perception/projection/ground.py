@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 from seg_perception.labels import LabelSpace
 from seg_perception.projection.camera import Camera
-from seg_perception.types import UNLABELLED, BoolArray, LabelledPoints, PanopticMap
-
-Float64Array = NDArray[np.float64]
+from seg_perception.types import UNLABELLED, BoolArray, Float64Array, LabelledPoints, PanopticMap
 
 GROUND = "ground"
 """The ancestor of every class that one can stand on."""

@@ -20,19 +20,18 @@ from seg_perception.labels import LabelSpace
 from seg_perception.projection.boxes import ANGLES, Prior, extents, misfits, priors
 from seg_perception.projection.clusters import bodies
 from seg_perception.projection.ground import MOST, Ground, ground_table
-from seg_perception.records import NANOSECONDS
 from seg_perception.schema import option
 from seg_perception.types import (
     MAX_TRACK_ID,
+    NANOSECONDS,
     Float32Array,
+    Float64Array,
     Int32Array,
     Int64Array,
     LabelledPoints,
     PanopticMap,
     UInt8Array,
 )
-
-Float64Array = NDArray[np.float64]
 
 JUMP = NANOSECONDS
 """Time that goes back by more than this has jumped, as where a bag begins anew."""

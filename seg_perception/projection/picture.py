@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_perception.types import UInt8Array
+from seg_perception.types import Float64Array, UInt8Array
 
-Float64Array = NDArray[np.float64]
 Colour = tuple[int, int, int]
 
 GROUND_COLOUR: Colour = (28, 30, 34)

@@ -27,9 +27,9 @@ from seg_perception.projection.motion import seen_from
 from seg_perception.projection.objects import ObjectsConfig
 from seg_perception.projection.pairing import Kind, Masks, Pair, Pairing
 from seg_perception.projection.transforms import Matrix, TransformBuffer, TransformError
-from seg_perception.records import NANOSECONDS, Header
+from seg_perception.records import Header
 from seg_perception.schema import option
-from seg_perception.types import CameraModel, Float32Array, LabelledPoints
+from seg_perception.types import NANOSECONDS, CameraModel, Float32Array, LabelledPoints
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from seg_perception import records
 from seg_perception.labels import LabelSpace
 from seg_perception.projection.objects import Objects
-from seg_perception.records import NANOSECONDS
 from seg_perception.rendering import shade
+from seg_perception.types import NANOSECONDS
 
 UNSEEN = 0.25
 """Standard deviation of a size that was assumed, as a part of it."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from seg_perception.errors import SegPerceptionError
 from seg_perception.frames import stamp_of
-from seg_perception.records import NANOSECONDS
+from seg_perception.types import NANOSECONDS
 
 Matrix = NDArray[np.float64]
 Reason = Literal["missing", "late", "extrapolated", "jumped"]

@@ -24,9 +24,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from seg_perception.conformance import REQUIRED, stamp_of, violations
-from seg_perception.records import NANOSECONDS
+from seg_perception.conformance import REQUIRED, violations
+from seg_perception.frames import stamp_of
 from seg_perception.ros import memory, transport
+from seg_perception.types import NANOSECONDS
 
 try:  # On a robot vision_msgs comes from apt; without it those two topics do not exist.
     from vision_msgs.msg import Detection2DArray, LabelInfo

@@ -18,7 +18,7 @@ from typing import Any
 
 from seg_perception.errors import BagError
 from seg_perception.offline.bags import Bag, Message, Topic
-from seg_perception.records import NANOSECONDS
+from seg_perception.types import NANOSECONDS
 
 # A writer matches a reader before the reader has matched it; what a best-effort writer sends in between is lost.
 _SETTLE_SECONDS = 0.3

@@ -71,7 +71,7 @@ class MaskInput:
 
     def _on_panoptic(self, message: Any) -> None:
         try:
-            pixels: Int32Array = image_values(message, {"32SC1": "i4"}).astype(np.int32)
+            pixels: Int32Array = image_values(message, {"32SC1": "i4"}).astype(np.int32, copy=False)
             if pixels.min() < 0:
                 raise InputError("a pixel is negative, expected id << 16 | class")
         except InputError as error:
@@ -82,7 +82,7 @@ class MaskInput:
 
     def _on_confidence(self, message: Any) -> None:
         try:
-            self._confidence[stamp_of(message)] = image_values(message, {"mono8": "u1"}).astype(np.uint8)
+            self._confidence[stamp_of(message)] = image_values(message, {"mono8": "u1"})
         except InputError as error:
             self._complain(f"semantic/confidence: {error}; masks are not projected")
             return

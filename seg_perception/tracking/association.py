@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from seg_perception.types import BoolArray
-
-IndexArray = NDArray[np.intp]
-Float64Array = NDArray[np.float64]
+from seg_perception.types import BoolArray, Float64Array, IndexArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float64Array = NDArray[np.float64]
+from seg_perception.types import Float64Array
 
 INITIAL_SPEED = 1.0
 """Standard deviation of a new track's velocity, in box sizes (logarithms: e-folds) per second."""

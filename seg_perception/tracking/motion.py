@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from seg_perception.types import UInt8Array
-
-Float64Array = NDArray[np.float64]
+from seg_perception.types import Float64Array, UInt8Array
 
 WIDTH = 320
 """The image is shrunk to about this width."""

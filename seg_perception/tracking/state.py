@@ -9,20 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seg_perception.tracking.kalman import Filters, measurements
 from seg_perception.types import (
     UNLABELLED,
     Float32Array,
+    Float64Array,
+    IndexArray,
     Instances,
     Int64Array,
     Mask,
     UInt8Array,
 )
-
-IndexArray = NDArray[np.intp]
-Float64Array = NDArray[np.float64]
 
 LEAST_VOTE = 1e-6
 """What a detection with score 0 votes, so that every track has a class."""

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-Float64Array = NDArray[np.float64]
+from seg_perception.types import Float64Array
 
 LONGEST = 512
 """Frames that are remembered when nobody looks; then the anchor moves up to the middle of them."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seg_perception.errors import ConfigError
 from seg_perception.schema import option
@@ -21,10 +20,7 @@ from seg_perception.tracking.ids import IdCounter
 from seg_perception.tracking.kalman import boxes_of, growth
 from seg_perception.tracking.state import Detections, State
 from seg_perception.tracking.timeline import Moment, Timeline
-from seg_perception.types import BoolArray, Float32Array, Look, Tracks
-
-IndexArray = NDArray[np.intp]
-Float64Array = NDArray[np.float64]
+from seg_perception.types import BoolArray, Float32Array, Float64Array, IndexArray, Look, Tracks
 
 MAX_TRACKS = 1000
 """Live tracks of one camera; beyond it hidden ones go, the longest unseen first, so that the state stays bounded

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.calibration import camera_model
-from seg_perception.conformance import pixels, stamp_of
+from seg_perception.conformance import pixels
+from seg_perception.frames import stamp_of
 from seg_perception.labels import LabelSpace
 from seg_perception.offline.bags import Bag
 from seg_perception.projection.grid import GridMemory
@@ -32,10 +33,7 @@ from seg_perception.projection.objects import ObjectMemory, Objects
 from seg_perception.projection.pairing import Kind, Masks
 from seg_perception.projection.projector import Projection, ProjectionConfig, Projector
 from seg_perception.projection.transforms import TransformBuffer
-from seg_perception.records import NANOSECONDS
-from seg_perception.types import Int32Array, LabelledPoints, PanopticMap
-
-Float64Array = NDArray[np.float64]
+from seg_perception.types import NANOSECONDS, Float64Array, Int32Array, LabelledPoints, PanopticMap
 
 TRUE_OBJECT = np.dtype(
     [(name, "<f4") for name in ("x", "y", "z", "vx", "vy", "vz", "length", "width", "height", "yaw")]

@@ -19,9 +19,8 @@ from seg_perception.evaluation.counts import stacked, weighted
 from seg_perception.evaluation.identity import ClearCounts, HotaCounts, IdentityCounts
 from seg_perception.evaluation.numbers import additive, scores
 from seg_perception.evaluation.result import Evaluation
-from seg_perception.evaluation.segments import Float64Array
 from seg_perception.evaluation.sequence import Scores
-from seg_perception.types import Int64Array
+from seg_perception.types import Float64Array, Int64Array
 
 ENOUGH_BAGS = 12
 """From so many bags on they are drawn themselves; of fewer, blocks: a handful of draws says little about spread."""

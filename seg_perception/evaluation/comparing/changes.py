@@ -13,7 +13,7 @@ from seg_perception.errors import ConfigError
 from seg_perception.evaluation.comparing import bootstrap
 from seg_perception.evaluation.numbers import LOWER_IS_BETTER
 from seg_perception.evaluation.result import Evaluation
-from seg_perception.evaluation.segments import Float64Array
+from seg_perception.types import Float64Array
 
 DRAWS = 1000
 CONFIDENCE = 0.95

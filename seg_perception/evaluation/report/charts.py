@@ -12,8 +12,7 @@ from seg_perception.evaluation.counts import weighted
 from seg_perception.evaluation.numbers import confusion_matrix, per_frame
 from seg_perception.evaluation.report.svg import Axis, Line, Span, bars, chart, legend, matrix, rows, scatter
 from seg_perception.evaluation.result import Evaluation
-from seg_perception.evaluation.segments import Float64Array
-from seg_perception.types import Int64Array
+from seg_perception.types import Float64Array, Int64Array
 
 MOST_TRACKS = 60
 MOST_CURVES = 8

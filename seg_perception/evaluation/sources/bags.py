@@ -16,9 +16,9 @@ import numpy as np
 from mcap.reader import make_reader
 from numpy.typing import NDArray
 
-from seg_perception.conformance import stamp_of
 from seg_perception.errors import BagError, ConfigError, InputError
 from seg_perception.evaluation.sources import Facts, Key, Labelled, count
+from seg_perception.frames import stamp_of
 from seg_perception.images import decode_compressed, decode_image
 from seg_perception.interfaces import typestore
 from seg_perception.labels import LabelSpace

@@ -26,9 +26,7 @@ from numpy.typing import NDArray
 
 from seg_perception.models.decoders.dense_logits import sampled, spread, upsampled_argmax
 from seg_perception.models.geometry import Axis, Span, View, lasting_axis, lasting_cells
-from seg_perception.types import UNLABELLED, BoolArray, Float32Array, Instances, Mask, UInt8Array
-
-IndexArray = NDArray[np.intp]
+from seg_perception.types import UNLABELLED, BoolArray, Float32Array, IndexArray, Instances, Mask, UInt8Array
 
 MAX_SEGMENTS = 254
 """At most so many queries compete for pixels, the best by score."""
