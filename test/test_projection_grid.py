@@ -72,6 +72,13 @@ def test_cells_are_the_same_places_wherever_the_robot_goes(x: float, y: float, r
     assert blocked(moved, 1.0 + x, 2.0 + y)
 
 
+def test_what_is_beyond_reach_is_not_written() -> None:
+    config = GridConfig(reach=4.0)
+    grid = write(GridMemory(LABELS, config), 0.0, at(), (3.95, 0.05, 0, ROAD), (4.15, 0.05, 0, ROAD), config=config)
+    assert cost(grid, 3.95, 0.05) == 0
+    assert np.count_nonzero(grid.cost != -1) == 1
+
+
 def test_what_leaves_the_grid_is_forgotten() -> None:
     memory = GridMemory(LABELS, CONFIG)
     write(memory, 0.0, at(), (3.0, 1.0, 0.5, WALL))
