@@ -53,6 +53,12 @@ SHARP = 250.0
 depth cameras grows with the square of the distance, and beams spread); its size is not learnt there.
 """
 
+GATE = 3.0
+"""Standard deviations from where a thing is expected beyond which a look is not believed."""
+
+PATIENCE = 0.35
+"""Seconds without a look that is believed after which the next is: the track has gone over to something else."""
+
 SURE = 2.0
 """Standard deviations that a speed must be from zero to say which way a thing faces."""
 
@@ -139,6 +145,7 @@ class _Thing:
         self.votes = np.zeros(len(ANGLES))
         self.ground, self.top = look.ground, look.top - look.ground
         self.looks = 0
+        self.cut = look.cut
         noise = self._noise(look)
         self.pp, self.pv, self.vv = noise, 0.0, prior.speed**2
         self.velocity = np.zeros(2)
@@ -156,38 +163,40 @@ class _Thing:
         self.pv += dt * (self.vv + dt / 2 * q)
         self.vv += dt * q
 
-    def observe(self, look: _Look, config: ObjectsConfig) -> None:
-        """Correct the state by a look at its own stamp."""
-        first, self.last = self.looks == 0, self.stamp
-        self.looks += 1
-        measured = self._centre(look, self.yaw, self.size)
-        if not first:
-            self._correct(measured - self.position, self._noise(look))
+    def observe(self, look: _Look, config: ObjectsConfig) -> bool:
+        """Correct the state by a look at its own stamp; False for one that is too far off to be of this thing."""
+        measured = self._centre(look, self.yaw, self.size, self.cut)
+        if self.looks and not self._correct(measured - self.position, self._noise(look)):
+            return False
         yaw = self._heading(look, config)
         self._remember(look, yaw)
         size = self._sizes()
-        better = self._centre(look, yaw, size)
-        # A better idea of size or heading moves the box, but is no motion.
-        self.position = better if first else self.position + better - measured
-        self.yaw, self.size = yaw, size
+        better = self._centre(look, yaw, size, look.cut)
+        # A better idea of size, heading or what the border cuts moves the box, but is no motion.
+        self.position = self.position + better - measured if self.looks else better
+        self.yaw, self.size, self.cut, self.last = yaw, size, look.cut, self.stamp
+        self.looks += 1
+        return True
 
     def _noise(self, look: _Look) -> float:
         """Variance of a measured position."""
         return (NOISE + NOISE_PER_METRE * look.distance + NOISE_PER_LENGTH * self.prior.length) ** 2
 
-    def _correct(self, innovation: Float64Array, noise: float) -> None:
-        length, most = float(np.hypot(*innovation)), 3.0 * float(np.sqrt(self.pp + noise))
-        if length > most:
-            innovation = innovation * (most / length)
+    def _correct(self, innovation: Float64Array, noise: float) -> bool:
+        if innovation @ innovation > GATE**2 * (self.pp + noise):
+            return False
         gain, velocity_gain = self.pp / (self.pp + noise), self.pv / (self.pp + noise)
         self.position = self.position + gain * innovation
         self.velocity = self.velocity + velocity_gain * innovation
         self.vv -= velocity_gain * self.pv
         self.pv *= 1 - gain
         self.pp *= 1 - gain
+        return True
 
-    def _centre(self, look: _Look, yaw: float, size: Float64Array) -> Float64Array:
-        """Where the box's centre is when its near faces are where the points are."""
+    def _centre(self, look: _Look, yaw: float, size: Float64Array, cuts: tuple[bool, bool]) -> Float64Array:
+        """Where the box's centre is when its near faces are where the points are, and the image's border ends it where
+        ``cuts`` says so.
+        """
         axes = _axes(yaw)
         low, high = extents(look.xy @ axes.T)
         along = axes @ look.view
@@ -196,8 +205,8 @@ class _Thing:
         missing = np.maximum(size * (self.prior.solid, 1.0) - (high - low), 0.0)
         shift = np.sign(along) * depth * missing / 2
         left = axes @ np.array((-look.view[1], look.view[0]))
-        for side, cut in zip((1.0, -1.0), look.cut, strict=True):
-            if cut and not all(look.cut):  # it goes on beyond the image's border, which may be towards the camera
+        for side, cut in zip((1.0, -1.0), cuts, strict=True):
+            if cut and not all(cuts):  # it goes on beyond the image's border, which may be towards the camera
                 shift = np.where(np.abs(left) > BEYOND, side * np.sign(left) * missing / 2, shift)
         self.near = -np.sign(along)
         return np.asarray(((low + high) / 2 + shift) @ axes)
@@ -291,8 +300,11 @@ class ObjectMemory:
             prior = self._priors[label]
             assert prior is not None
             thing = self._things.setdefault(number, _Thing(prior, look, stamp))
-            thing.prior, thing.label, thing.confidence = prior, label, confidence
-            thing.observe(look, config)
+            thing.prior = prior
+            if not thing.observe(look, config) and stamp - thing.last > PATIENCE * NANOSECONDS:
+                thing = self._things[number] = _Thing(prior, look, stamp)
+                thing.observe(look, config)
+            thing.label, thing.confidence = label, confidence
         for number in _painted(panoptic):
             if number in self._things:
                 self._things[number].painted = stamp
