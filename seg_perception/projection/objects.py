@@ -199,17 +199,23 @@ class _Thing:
         """
         axes = _axes(yaw)
         low, high = extents(look.xy @ axes.T)
-        along = axes @ look.view
+        middle, along = (low + high) / 2, axes @ look.view
         # Across the view both ends of a thing are seen, along it only the near one.
         depth = _ramp(np.abs(along))
         missing = np.maximum(size * (self.prior.solid, 1.0) - (high - low), 0.0)
         shift = np.sign(along) * depth * missing / 2
         left = axes @ np.array((-look.view[1], look.view[0]))
         for side, cut in zip((1.0, -1.0), cuts, strict=True):
-            if cut and not all(cuts):  # it goes on beyond the image's border, which may be towards the camera
-                shift = np.where(np.abs(left) > BEYOND, side * np.sign(left) * missing / 2, shift)
+            if cut and not all(cuts):  # it goes on beyond the image's border
+                beyond = side * np.sign(left)
+                # Where that takes the near end away, the far one is all that is left, and it is not seen well: the box
+                # stays where it is expected as long as it holds the points.
+                kept = np.clip(axes @ self.position - middle, -missing / 2, missing / 2)
+                unsure = depth * (beyond != np.sign(along))
+                gone = unsure * kept + (1 - unsure) * beyond * missing / 2
+                shift = np.where(np.abs(left) > BEYOND, gone, shift)
         self.near = -np.sign(along)
-        return np.asarray(((low + high) / 2 + shift) @ axes)
+        return np.asarray((middle + shift) @ axes)
 
     def _heading(self, look: _Look, config: ObjectsConfig) -> float:
         speed = float(np.hypot(*self.velocity))
