@@ -24,6 +24,7 @@ from seg_perception.schema import option
 from seg_perception.types import (
     MAX_TRACK_ID,
     NANOSECONDS,
+    TIME_JUMP,
     Float32Array,
     Float64Array,
     Int32Array,
@@ -32,9 +33,6 @@ from seg_perception.types import (
     PanopticMap,
     UInt8Array,
 )
-
-JUMP = NANOSECONDS
-"""Time that goes back by more than this has jumped, as where a bag begins anew."""
 
 LEAST_POINTS = 3
 MOST_POINTS = 400
@@ -293,7 +291,7 @@ class ObjectMemory:
         labelled by. Ids that have not been painted for ``max_lost`` seconds end. When ``frame_id`` changes or time
         jumps back, all begin anew; what comes a little late changes nothing.
         """
-        if frame_id != self._frame or stamp < self._stamp - JUMP:
+        if frame_id != self._frame or stamp < self._stamp - TIME_JUMP:
             self._things.clear()
             self._frame, self._stamp = frame_id, stamp
         if stamp < self._stamp:

@@ -166,7 +166,7 @@ class Projector:
         """The masks of the next image."""
         if self._pairing.goes_back(masks):
             self.counts["time_jumps"] += 1
-            self.transforms.clear()
+            self.transforms.rewind(masks.stamp)
             self.forget()
         self._pairing.add_masks(masks)
         if self.config.source == "flat":
