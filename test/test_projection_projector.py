@@ -281,6 +281,17 @@ def test_time_that_goes_back_starts_everything_anew() -> None:
         road.projector.transforms.lookup("odom", "base", START)
 
 
+def test_an_image_out_of_order_leaves_the_transforms_of_other_cameras_alone() -> None:
+    transforms = robot()
+    one, other = Road(transforms), Road(transforms)
+    one.projector.add_masks(masks(8))
+    one.projector.add_masks(masks(7))
+    assert one.counts("time_jumps") == [1]
+    other.projector.add_masks(masks(8))
+    other.projector.add_cloud(cloud(START + 8 * FRAME))
+    assert [p.kind for p in other.ready(end=True)] == ["lidar"]
+
+
 def test_what_finds_no_mask_is_counted_and_forgotten() -> None:
     road = Road()
     road.projector.add_masks(masks(0))

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nav_msgs.msg import OccupancyGrid
 from ros_support import NodeProcess, Robot, camera_info, image
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+
+from seg_perception.ros import qos
 
 pytest_plugins = ["ros_fixtures"]
 
@@ -123,6 +126,31 @@ def test_beside_the_segmentation(robot: Robot, start: Callable[..., NodeProcess]
 
 
 GROUPS = {"projection__obstacles": "person", "projection__clearing": "drivable"}
+
+
+def test_masks_alone_on_flat_ground(robot: Robot, start: Callable[..., NodeProcess]) -> None:
+    start(
+        labels="cityscapes", projection__enabled=True, projection__source="flat", projection__flat__height=1.0,
+        projection__flat__pitch=0.3, **GROUPS,
+    )  # fmt: skip
+    images, infos = robot.publisher("camera/image_raw", Image), robot.publisher("camera/camera_info", CameraInfo)
+    points = robot.hear("camera/semantic/points", PointCloud2, connect=True)
+    grids = robot.hear("costmap", OccupancyGrid, qos.latched(), connect=True)
+    end, number = time.monotonic() + 40, 0
+    while not (points and any(100 in grid.data for grid in grids)):
+        assert time.monotonic() < end, "waited 40 s for points and a costmap"
+        infos.publish(info())
+        images.publish(picture(number))
+        number += 1
+        time.sleep(0.2)
+    words = values(points[-1])
+    assert (points[-1].height, points[-1].width) == (HEIGHT, WIDTH)
+    np.testing.assert_array_equal(words[:, 4].reshape(HEIGHT, WIDTH), seen())
+    x, y, z = (words[:, axis].view(np.float32).reshape(HEIGHT, WIDTH) for axis in range(3))
+    assert np.isnan(z[20, 30]), "above the feet nothing is known"
+    np.testing.assert_allclose(np.cos(0.3) * y[45] + np.sin(0.3) * z[45], 1.0, atol=1e-4)
+    assert np.isfinite(x[39, 30])
+    assert grids[-1].header.frame_id == "base_footprint"
 
 
 def test_in_a_node_of_its_own(robot: Robot, start: Callable[..., NodeProcess], domain: int, tmp_path: Path) -> None:
