@@ -228,14 +228,20 @@ def test_what_cannot_be_used_is_said_and_counted_and_the_next_one_goes_out(
     assert [p.kind for p in road.ready()] == ["depth", "lidar"]
 
 
-@pytest.mark.parametrize("values", [0, 65535])
-def test_depth_without_any_depth_gives_an_organised_cloud_of_nan(values: int) -> None:
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf, 65.535])
+def test_depth_without_any_depth_is_said_and_gives_an_organised_cloud_of_nan(value: float) -> None:
     road = Road()
     road.projector.add_masks(masks(0))
-    road.projector.add_depth(depth(0, values / 1000))
+    if value == 65.535:
+        road.projector.add_depth(depth(0, value))
+    else:
+        image = np.full((HEIGHT, WIDTH), value, np.float32)
+        road.projector.add_depth(records.Image.of(records.Header.of(START, OPTICAL), "32FC1", image))
     (found,) = road.ready()
     assert found.points.xyz.shape == (HEIGHT * WIDTH, 3)
     assert np.isnan(found.points.xyz).all()
+    assert road.said == [f"a depth image in '{OPTICAL}' has no depth"]
+    assert road.counts("empty_depth", "depth") == [1, 1]
 
 
 def test_depth_of_another_frame_and_size_is_registered() -> None:

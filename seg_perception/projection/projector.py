@@ -136,8 +136,9 @@ class Projector:
     """Give it what comes in, in any order, and take what is ready. One thread at a time.
 
     ``say(sentence)`` hears of everything that cannot be used; ``counts`` has how often, by reason: ``tf_missing``,
-    ``tf_late``, ``tf_extrapolated``, ``tf_jumped``, ``bad_calibration``, ``bad_depth``, ``bad_cloud``, ``empty_cloud``,
-    ``unpaired_depth``, ``unpaired_lidar``, ``time_jumps``; and what was projected, as ``depth``, ``lidar`` and ``flat``.
+    ``tf_late``, ``tf_extrapolated``, ``tf_jumped``, ``bad_calibration``, ``bad_depth``, ``bad_cloud``, ``empty_depth``,
+    ``empty_cloud``, ``unpaired_depth``, ``unpaired_lidar``, ``time_jumps``; and what was projected, as ``depth``,
+    ``lidar`` and ``flat``.
 
     Raises :class:`ConfigError` for extrinsics that cannot be read.
     """
@@ -190,8 +191,11 @@ class Projector:
     def add_depth(self, message: Any) -> None:
         """A ``sensor_msgs/Image`` of depth."""
         with self._counting("bad_depth"):
-            stamp = stamp_of(message)
-            self._pairing.add("depth", stamp, _Depth(stamp, message.header.frame_id, depth_metres(message)))
+            stamp, frame_id, metres = stamp_of(message), message.header.frame_id, depth_metres(message)
+            if not np.isfinite(metres).any():
+                self.counts["empty_depth"] += 1
+                self._say(f"a depth image in '{frame_id}' has no depth")
+            self._pairing.add("depth", stamp, _Depth(stamp, frame_id, metres))
 
     def add_depth_calibration(self, message: Any) -> None:
         """The ``sensor_msgs/CameraInfo`` of the depth images."""
