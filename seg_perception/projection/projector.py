@@ -80,8 +80,8 @@ class Projection:
     """What the masks of one image say about the points of one depth image or cloud.
 
     ``points`` are in ``frame_id`` at ``stamp``: for ``depth`` and ``flat`` the mask's own (one point per pixel, row by
-    row, as ``shape`` says), for ``lidar`` the cloud's. ``optical`` ``(N, 3)`` float32 are the same points in the frame of
-    ``masks`` at its stamp, where robot and camera stood when the image was taken. ``to_fixed`` takes those into
+    row, as ``shape`` says), for ``lidar`` the cloud's. ``optical`` ``(N, 3)`` float32 are the same points in the frame
+    of ``masks`` at its stamp, where robot and camera stood when the image was taken. ``to_fixed`` takes those into
     ``fixed_frame``; None where transforms do not say. ``leading`` says whether obstacles, objects and grid are made
     from this source.
     """
