@@ -475,6 +475,14 @@ def test_transforms_that_are_damaged_are_said_and_cost_only_themselves(tmp_path:
     assert any("/tf: a message is damaged" in sentence for sentence in said)
 
 
+def test_trouble_of_every_frame_is_said_once_and_counted(tmp_path: Path) -> None:
+    bag = make(tmp_path / "in.mcap", [picture(i) for i in range(4)], calibration(5))
+    report, said = run(bag, tmp_path / "out.mcap", replace(CONFIG, projection=ProjectionConfig(source="flat")))
+    assert (report.written, report.projection["tf_missing"]) == (4, 4)
+    assert len(said) == 1
+    assert "no transform names the frame" in said[0]
+
+
 def test_without_depth_masks_are_laid_onto_flat_ground_where_the_configuration_says_so(tmp_path: Path) -> None:
     bag = make(tmp_path / "in.mcap", [picture(i) for i in range(3)], calibration(5))
     flat = ProjectionConfig(source="flat", flat=FlatConfig(height=1.0, pitch=0.2))

@@ -322,6 +322,18 @@ def test_extrinsics_by_parameter() -> None:
             Road(TransformBuffer(), extrinsics=(line,))
 
 
+def test_an_optical_frame_at_the_top_has_no_up_for_boxes_and_grid() -> None:
+    road = Road(TransformBuffer(), extrinsics=(f"{OPTICAL} lidar 0 0 0 0.5 -0.5 0.5 0.5",))
+    road.projector.add_masks(masks(0))
+    road.projector.add_cloud(cloud(START))
+    road.projector.add_depth(depth(0))
+    found = road.ready()
+    assert [(p.kind, p.to_fixed) for p in found] == [("depth", None), ("lidar", None)]
+    assert road.counts("no_fixed_frame") == [2]
+    assert "to a frame whose z axis points up: boxes and costmap are not made" in road.said[0]
+    assert all(Costmap(SPACE, GridConfig())(p) is None for p in found)
+
+
 def standing(height: float = 1.0) -> Masks:
     """Road in the lower half, and person #7 on it whose feet are ``height / 0.2`` metres ahead."""
     panoptic = np.full((HEIGHT, WIDTH), SPACE.id("sky"), np.int32)

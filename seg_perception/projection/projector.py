@@ -137,8 +137,8 @@ class Projector:
 
     ``say(sentence)`` hears of everything that cannot be used; ``counts`` has how often, by reason: ``tf_missing``,
     ``tf_late``, ``tf_extrapolated``, ``tf_jumped``, ``bad_calibration``, ``bad_depth``, ``bad_cloud``, ``empty_depth``,
-    ``empty_cloud``, ``unpaired_depth``, ``unpaired_lidar``, ``time_jumps``; and what was projected, as ``depth``,
-    ``lidar`` and ``flat``.
+    ``empty_cloud``, ``unpaired_depth``, ``unpaired_lidar``, ``no_fixed_frame``, ``time_jumps``; and what was projected,
+    as ``depth``, ``lidar`` and ``flat``.
 
     Raises :class:`ConfigError` for extrinsics that cannot be read.
     """
@@ -259,7 +259,7 @@ class Projector:
         optical = seen_from(cloud, self.transforms, masks.frame_id, masks.stamp, fixed)
         points = label_points(cloud.xyz, optical, camera, masks.panoptic, self._kinds, self.config.labelling)
         self._last_lidar = cloud.stamp
-        to_fixed = self._pose(fixed, masks.frame_id, masks.stamp)
+        to_fixed = self._standing(fixed, masks)
         leads = self._leads("lidar", cloud.stamp)
         return Projection(
             "lidar", cloud.stamp, cloud.frame_id, points, None, optical, masks, self._labels, fixed, to_fixed, leads
@@ -270,7 +270,7 @@ class Projector:
         points = organised(registration(item.metres), camera)
         labelled = label_pixels(points, masks.panoptic, self.config.labelling)
         fixed = self._fixed_frame(masks.frame_id)
-        return self._organised("depth", labelled, masks, fixed, self._pose(fixed, masks.frame_id, masks.stamp))
+        return self._organised("depth", labelled, masks, fixed, self._standing(fixed, masks))
 
     def _flat(self, masks: Masks) -> Projection:
         flat, camera = self.config.flat, self._camera("colour", masks.camera, self.config.input_rectified)
@@ -293,6 +293,17 @@ class Projector:
             kind, masks.stamp, masks.frame_id, points, (height, width), points.xyz, masks, self._labels, fixed,
             to_fixed, leads,
         )  # fmt: skip
+
+    def _standing(self, fixed: str, masks: Masks) -> Matrix | None:
+        """The camera's pose in ``fixed``, whose z axis points up; None where it is not known."""
+        if fixed == masks.frame_id.lstrip("/"):
+            self.counts["no_fixed_frame"] += 1
+            self._say(
+                f"no transform leads from '{fixed}', whose z axis looks ahead, to a frame whose z axis points up: boxes "
+                "and costmap are not made; publish one on /tf or /tf_static, or name a frame by projection.fixed_frame"
+            )
+            return None
+        return self._pose(fixed, masks.frame_id, masks.stamp)
 
     def _pose(self, fixed: str, frame: str, stamp: int) -> Matrix | None:
         """The pose of ``frame`` in ``fixed``; None where it is not known and the wait for it would be in vain."""
