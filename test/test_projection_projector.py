@@ -330,7 +330,7 @@ def test_an_optical_frame_at_the_top_has_no_up_for_boxes_and_grid() -> None:
     found = road.ready()
     assert [(p.kind, p.to_fixed) for p in found] == [("depth", None), ("lidar", None)]
     assert road.counts("no_fixed_frame") == [2]
-    assert "to a frame whose z axis points up: boxes and costmap are not made" in road.said[0]
+    assert "to a frame whose z axis is up: boxes and costmap are not made" in road.said[0]
     assert all(Costmap(SPACE, GridConfig())(p) is None for p in found)
 
 

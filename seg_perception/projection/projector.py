@@ -299,7 +299,7 @@ class Projector:
         if fixed == masks.frame_id.lstrip("/"):
             self.counts["no_fixed_frame"] += 1
             self._say(
-                f"no transform leads from '{fixed}', whose z axis looks ahead, to a frame whose z axis points up: boxes "
+                f"no transform leads from '{fixed}', whose z axis looks ahead, to a frame whose z axis is up: boxes "
                 "and costmap are not made; publish one on /tf or /tf_static, or name a frame by projection.fixed_frame"
             )
             return None
