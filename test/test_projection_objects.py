@@ -9,10 +9,11 @@ from seg_perception.errors import ConfigError
 from seg_perception.interfaces import serialised
 from seg_perception.labels import LabelSpace
 from seg_perception.projection.boxes import ANGLES, misfits, priors
+from seg_perception.projection.camera import Camera
 from seg_perception.projection.ground import Ground
 from seg_perception.projection.objects import ObjectMemory, Objects, ObjectsConfig
 from seg_perception.projection.things import STATE, corners_of, detections_3d, markers, state_cloud
-from seg_perception.types import NANOSECONDS, LabelledPoints, PanopticMap
+from seg_perception.types import NANOSECONDS, CameraModel, LabelledPoints, PanopticMap
 
 LABELS = LabelSpace.load("navigation")
 PERSON, VEHICLE, CONE, ROAD = (LABELS.id(name) for name in ("person", "vehicle", "cone", "road"))
@@ -142,6 +143,24 @@ def test_a_thing_is_carried_on_while_hidden_and_ends_with_its_track() -> None:
     assert (things.stamp - things.last).tolist() == [5 * 10**8, 0]
     things = step(memory, 0.9 + config.max_lost + 0.1, pose())
     assert 1 not in things.ids
+
+
+def test_what_reaches_above_the_last_beam_is_as_high_as_its_mask() -> None:
+    k = np.array([[100.0, 0, 99.5], [0, 100, 59.5], [0, 0, 1]])
+    camera = Camera(
+        CameraModel(200, 120, "", k, np.zeros(5), np.eye(3), np.column_stack((k, np.zeros(3)))), rectified=True
+    )
+    person = faces((8.0, 1.0), (0.4, 0.4, 1.7), 0.0, np.zeros(2))
+    beams = np.isclose(person[:, 2], 0.3, atol=0.04) | np.isclose(person[:, 2], 1.0, atol=0.04)
+    points, _ = look(pose(), (1, PERSON, person[beams]))
+    u, v, _ = camera.project(np.column_stack((person, np.ones(len(person)))) @ np.linalg.inv(pose())[:3].T)
+    panoptic = np.full((120, 200), ROAD, np.int32)
+    panoptic[round(float(v.min())) : round(float(v.max())), int(u.min()) : int(u.max()) + 1] = 1 << 16 | PERSON
+    semantic = (panoptic & 0xFFFF).astype(np.uint8)
+    masks = PanopticMap(semantic, np.full(semantic.shape, 200, np.uint8), panoptic)
+    for seen_by, expected in ((None, 1.0), (camera, 1.7)):
+        things = ObjectMemory(LABELS).update(0, points, pose(), "map", masks, ObjectsConfig(), seen_by)
+        assert things.size[0, 2] == pytest.approx(expected, abs=0.1)
 
 
 def test_a_track_that_goes_over_to_another_thing_begins_anew_there() -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from seg_perception.labels import LabelSpace
 from seg_perception.projection.boxes import ANGLES, Prior, extents, misfits, priors
+from seg_perception.projection.camera import Camera
 from seg_perception.projection.clusters import bodies
 from seg_perception.projection.ground import MOST, Ground, ground_table
 from seg_perception.schema import option
@@ -283,13 +284,15 @@ class ObjectMemory:
         frame_id: str,
         panoptic: PanopticMap,
         config: ObjectsConfig,
+        camera: Camera | None = None,
     ) -> Objects:
         """All live things at ``stamp``: those that ``points`` (in the camera's optical frame) belong to are corrected,
         the others carried on.
 
         ``to_fixed`` ``(4, 4)`` is the camera's pose in ``frame_id``; ``panoptic`` the masks that the points were
-        labelled by. Ids that have not been painted for ``max_lost`` seconds end. When ``frame_id`` changes or time
-        jumps back, all begin anew; what comes a little late changes nothing.
+        labelled by, seen by ``camera``: they say how high a thing reaches between two beams of a LiDAR (without one,
+        its highest point does). Ids that have not been painted for ``max_lost`` seconds end. When ``frame_id`` changes
+        or time jumps back, all begin anew; what comes a little late changes nothing.
         """
         if frame_id != self._frame or stamp < self._stamp - TIME_JUMP:
             self._things.clear()
@@ -299,7 +302,7 @@ class ObjectMemory:
         self._stamp = stamp
         for thing in self._things.values():
             thing.predict(stamp)
-        looks = self._looks(points, to_fixed, panoptic, config)
+        looks = self._looks(points, to_fixed, panoptic, config, camera)
         for number, (label, confidence, look) in looks.items():
             prior = self._priors[label]
             assert prior is not None
@@ -317,7 +320,12 @@ class ObjectMemory:
         return self._objects(stamp, frame_id)
 
     def _looks(
-        self, points: LabelledPoints, to_fixed: Float64Array, panoptic: PanopticMap, config: ObjectsConfig
+        self,
+        points: LabelledPoints,
+        to_fixed: Float64Array,
+        panoptic: PanopticMap,
+        config: ObjectsConfig,
+        camera: Camera | None,
     ) -> dict[int, tuple[int, float, _Look]]:
         rotation, origin = to_fixed[:3, :3], to_fixed[:3, 3]
         chosen = np.flatnonzero(points.instances > 0)
@@ -344,6 +352,7 @@ class ObjectMemory:
         edges = np.maximum(config.edge, config.edge_per_metre * distances)
         above = above[bodies(place[above, :2], thing[above], edges, reaches)]
         cuts = _cut(panoptic)
+        rises = None if camera is None else _rises(panoptic, ids, camera, rotation)
         found: dict[int, tuple[int, float, _Look]] = {}
         for row, number in enumerate(ids.tolist()):
             own = above[thing[above] == row]
@@ -354,8 +363,11 @@ class ObjectMemory:
             middle = seen[:, :2].mean(axis=0) - origin[:2]
             distance = float(np.hypot(*middle))
             left, right, top, foot = (number in border for border in cuts)
+            highest = _top(seen[:, 2])
+            if rises is not None and not top:
+                highest = max(highest, float(origin[2] + distance * rises[row]))
             look = _Look(
-                seen[:, :2], middle / distance, distance, float(floors[row]), _top(seen[:, 2]),
+                seen[:, :2], middle / distance, distance, float(floors[row]), highest,
                 (left, right), not (top or foot),
             )  # fmt: skip
             confidence = float(points.confidence[chosen[own]].mean()) / 255
@@ -392,6 +404,26 @@ class ObjectMemory:
 def _top(z: Float64Array) -> float:
     """The height of the highest points, without the outermost hundredth."""
     return float(np.partition(z, -(1 + len(z) // 100))[-(1 + len(z) // 100)])
+
+
+def _rises(panoptic: PanopticMap, ids: NDArray[np.integer], camera: Camera, rotation: Float64Array) -> Float64Array:
+    """How far the view over the upper edge of each thing's mask rises on a metre along the ground, ``(N,)``."""
+    height, width = panoptic.panoptic.shape
+    numbers = (panoptic.panoptic >> 16).ravel()
+    row_of = np.full(MAX_TRACK_ID + 1, -1)
+    row_of[ids] = np.arange(len(ids))
+    pixels = np.flatnonzero(numbers)
+    thing = row_of[numbers[pixels]]
+    pixels, thing = pixels[thing >= 0], thing[thing >= 0]
+    row, column = np.divmod(pixels, width)
+    count = np.bincount(thing, minlength=len(ids))
+    by_row = np.bincount(thing * height + row, minlength=len(ids) * height).reshape(len(ids), height)
+    # Without the outermost hundredth, as of points.
+    upper = (np.cumsum(by_row, axis=1) > 0.01 * count[:, None]).argmax(axis=1)
+    middle = np.bincount(thing, column + 0.5, minlength=len(ids)) / np.maximum(count, 1)
+    x, y = camera.directions(middle, upper.astype(np.float64))
+    ray = np.column_stack((x, y, np.ones_like(x))) @ rotation.T
+    return np.asarray(ray[:, 2] / np.hypot(ray[:, 0], ray[:, 1]))
 
 
 def _axes(yaw: float) -> Float64Array:

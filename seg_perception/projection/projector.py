@@ -81,7 +81,8 @@ class Projection:
 
     ``points`` are in ``frame_id`` at ``stamp``: for ``depth`` and ``flat`` the mask's own (one point per pixel, row by
     row, as ``shape`` says), for ``lidar`` the cloud's. ``optical`` ``(N, 3)`` float32 are the same points in the frame
-    of ``masks`` at its stamp, where robot and camera stood when the image was taken. ``to_fixed`` takes those into
+    of ``masks`` at its stamp, where robot and camera stood when the image was taken; ``camera`` projects them onto its
+    pixels. ``to_fixed`` takes those into
     ``fixed_frame``; None where transforms do not say. ``leading`` says whether obstacles, objects and grid are made
     from this source.
     """
@@ -93,6 +94,7 @@ class Projection:
     shape: tuple[int, int] | None
     optical: Float32Array
     masks: Masks
+    camera: Camera
     labels: LabelSpace
     fixed_frame: str
     to_fixed: Matrix | None
@@ -262,15 +264,16 @@ class Projector:
         to_fixed = self._standing(fixed, masks)
         leads = self._leads("lidar", cloud.stamp)
         return Projection(
-            "lidar", cloud.stamp, cloud.frame_id, points, None, optical, masks, self._labels, fixed, to_fixed, leads
-        )
+            "lidar", cloud.stamp, cloud.frame_id, points, None, optical, masks, camera, self._labels, fixed, to_fixed,
+            leads,
+        )  # fmt: skip
 
     def _depth(self, masks: Masks, item: _Depth) -> Projection:
         registration, camera = self._registered(masks, item)
         points = organised(registration(item.metres), camera)
         labelled = label_pixels(points, masks.panoptic, self.config.labelling)
         fixed = self._fixed_frame(masks.frame_id)
-        return self._organised("depth", labelled, masks, fixed, self._standing(fixed, masks))
+        return self._organised("depth", labelled, masks, camera, fixed, self._standing(fixed, masks))
 
     def _flat(self, masks: Masks) -> Projection:
         flat, camera = self.config.flat, self._camera("colour", masks.camera, self.config.input_rectified)
@@ -282,15 +285,21 @@ class Projector:
         points = flat_ground(masks.panoptic, camera, pose, self._ground, flat.reach)
         fixed = self._fixed_frame(flat.frame)
         below = self._pose(fixed, flat.frame, masks.stamp)
-        return self._organised("flat", points, masks, fixed, None if below is None else below @ pose)
+        return self._organised("flat", points, masks, camera, fixed, None if below is None else below @ pose)
 
     def _organised(
-        self, kind: Kind, points: LabelledPoints, masks: Masks, fixed: str, to_fixed: Matrix | None
+        self,
+        kind: Kind,
+        points: LabelledPoints,
+        masks: Masks,
+        camera: Camera,
+        fixed: str,
+        to_fixed: Matrix | None,
     ) -> Projection:
         height, width = masks.panoptic.semantic.shape
         leads = self._leads(kind, masks.stamp)
         return Projection(
-            kind, masks.stamp, masks.frame_id, points, (height, width), points.xyz, masks, self._labels, fixed,
+            kind, masks.stamp, masks.frame_id, points, (height, width), points.xyz, masks, camera, self._labels, fixed,
             to_fixed, leads,
         )  # fmt: skip
 

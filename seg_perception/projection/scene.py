@@ -53,6 +53,7 @@ class Scene:
                 projection.fixed_frame,
                 projection.masks.panoptic,
                 self._config.objects,
+                projection.camera,
             )
             self._last = projection, things
         return self._last[1]

@@ -17,7 +17,6 @@ import numpy as np
 
 from seg_perception.frames import stamp_of
 from seg_perception.offline.bags import Bag
-from seg_perception.projection.camera import Camera
 from seg_perception.projection.depth import depth_metres
 from seg_perception.types import UNLABELLED
 from tools.world.space import projections
@@ -63,7 +62,7 @@ def agreement(bag: Path, every: int = 1) -> Agreement:
     for number, (projection, true, _) in enumerate(projections(bag, None, "lidar")):
         if number % every:
             continue
-        camera = Camera(projection.masks.camera, rectified=True)
+        camera = projection.camera
         u, v, z = camera.project(projection.optical)
         seen = np.flatnonzero((u >= 0) & (v >= 0) & (u < camera.width) & (v < camera.height))
         column, row, z = u[seen].astype(int), v[seen].astype(int), z[seen]
