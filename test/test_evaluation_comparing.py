@@ -18,8 +18,8 @@ from seg_perception.errors import ConfigError, InputError
 from seg_perception.evaluation.comparing import bootstrap
 from seg_perception.evaluation.comparing.changes import Change, Gate, compare
 from seg_perception.evaluation.comparing.command import called, load
-from seg_perception.evaluation.matching import matched, translation
-from seg_perception.evaluation.measuring import Rules, Sides, measure
+from seg_perception.evaluation.matching import Sides, matched, translation
+from seg_perception.evaluation.measuring import Rules, measure
 from seg_perception.evaluation.numbers import additive, scores
 from seg_perception.evaluation.result import Evaluation, join
 from seg_perception.evaluation.sources import Facts, Key, Labelled

@@ -14,8 +14,8 @@ from seg_perception.errors import InputError
 from seg_perception.evaluation.average_precision import painted
 from seg_perception.evaluation.confusion import confusion
 from seg_perception.evaluation.consistency import Consistency
-from seg_perception.evaluation.matching import matched, translation
-from seg_perception.evaluation.measuring import Rules, Sides, measure
+from seg_perception.evaluation.matching import Sides, matched, translation
+from seg_perception.evaluation.measuring import Rules, measure
 from seg_perception.evaluation.numbers import additive, by_distance, by_size, scores, summary
 from seg_perception.evaluation.result import Evaluation, join
 from seg_perception.evaluation.sequence import Scorer
@@ -204,13 +204,24 @@ def test_distance_by_pixel_and_by_thing() -> None:
     predicted[0] = ROAD
     depth = np.full((4, 4), 3.0, np.float32)  # half the size
     depth[:2, :2], depth[3, 3] = 12.0, np.nan
-    found = measure(sides(Maps([predicted], scores={}), Maps([truth])), Rules(border=0), depth=Beside({0: depth}))
+    predictions = Maps([predicted], scores={5: 0.9})
+    found = measure(sides(predictions, Maps([truth])), Rules(border=0), depth=Beside({0: depth}))
     near, _, far, *_ = by_distance(found)
     assert (near["pixels"], far["pixels"]) == (64 - 16 - 4, 16)
     assert far["pixel_accuracy"] == pytest.approx(12 / 16)
     assert (far["true"], far["recall"], far["sq"]) == (1, 1.0, pytest.approx(12 / 16))
-    assert by_size(found)[0]["true"] == 1
+    # Found up to an IoU of 0.75: at six of the ten thresholds.
+    assert [far[name] for name in ("ap", "ap50", "ap75")] == pytest.approx([0.6, 1, 1])
+    assert near["ap"] is None
+    small, medium, _ = by_size(found)
+    assert (small["true"], small["ap"], medium["true"], medium["ap"]) == (1, pytest.approx(0.6), 0, None)
     assert found.about["matching"]["with_depth"] == 1
+    without = measure(sides(Maps([predicted]), Maps([truth])), Rules(border=0), depth=Beside({}))
+    assert by_distance(without) == []
+    assert by_size(without)[0] | {"ap": None, "ap50": None, "ap75": None} == by_size(without)[0]
+    assert any("depth is known for 0 of 1 frame;" in note for note in without.about["notes"])
+    other = measure(sides(Maps([predicted]), Maps([truth])), Rules(border=0), depth=Beside({0: depth[:3]}))
+    assert "1 depth image has other proportions than the masks and is left out" in other.about["notes"]
 
 
 def test_streaming_takes_the_newest_answer_that_was_there() -> None:
