@@ -171,8 +171,10 @@ def test_two_sequences_joined_score_what_they_score_together() -> None:
 def test_groups_count_pixels_as_planners_ask_for_them() -> None:
     truth, predicted = (np.array([[ROAD, ROAD, PERSON, PERSON, UNLABELLED]], np.int32),
                         np.array([[ROAD, UNLABELLED, POLE, ROAD, PERSON]], np.int32))  # fmt: skip
-    numbers = additive(measure(sides(Maps([predicted]), Maps([truth])), Rules(border=0)))
+    found = measure(sides(Maps([predicted]), Maps([truth])), Rules(border=0))
+    numbers = additive(found)
     assert numbers["group_iou/drivable"] == pytest.approx(1 / 3)
+    assert summary(found)["groups"]["drivable"]["iou"] == pytest.approx(1 / 3)
     # An unlabelled pixel may be an obstacle, and a pole is one: 1 of the 2 true, and 1 more, are said to be.
     assert numbers["group_iou/obstacle"] == pytest.approx(1 / 3)
 

@@ -21,6 +21,9 @@ from seg_perception.types import Float64Array
 LOWER_IS_BETTER = frozenset({"ece", "flicker", "inconsistency", "id_switches"})
 """Of all names, before the ``/``; of every other one more is better."""
 
+GROUP_KINDS = ("iou", "precision", "recall", "f1")
+"""What is said of a group's pixels."""
+
 COUNTS = frozenset({"id_switches"})
 """Numbers that count; all others are parts, 0..1."""
 
@@ -32,7 +35,8 @@ def additive(evaluation: Evaluation, weights: NDArray[Any] | None = None) -> dic
     Means over classes: ``miou``, ``precision``, ``recall``, ``f1``, ``pq``, ``sq``, ``rq``, ``pq_things``,
     ``pq_stuff``, ``boundary_iou``, ``boundary_f1``, ``streaming_miou``. Of all pixels: ``pixel_accuracy``, ``ece``,
     ``flicker``, ``inconsistency``, ``coverage``. By class (``NAME/CLASS``): ``iou``, ``precision``, ``recall``, ``f1``,
-    ``pq``, ``sq``, ``rq``, ``boundary_iou``, ``boundary_f1``, ``flicker``. By group: ``group_iou/GROUP``.
+    ``pq``, ``sq``, ``rq``, ``boundary_iou``, ``boundary_f1``, ``flicker``. By group: ``group_iou/GROUP``,
+    ``group_precision``, ``group_recall``, ``group_f1``.
     """
     frames, labels = evaluation.frames, evaluation.labels
     weights = np.ones(len(frames)) if weights is None else np.asarray(weights, np.float64)
@@ -64,7 +68,9 @@ def additive(evaluation: Evaluation, weights: NDArray[Any] | None = None) -> dic
     for name, values in by_class.items():
         numbers |= {f"{name}/{c.name}": values[..., c.id] for c in labels.classes}
     groups = weighted(frames.groups, weights)
-    numbers |= {f"group_iou/{name}": groups.iou[..., i] for i, name in enumerate(labels.groups)}
+    for kind in GROUP_KINDS:
+        values = getattr(groups, kind)
+        numbers |= {f"group_{kind}/{name}": values[..., i] for i, name in enumerate(labels.groups)}
     return numbers
 
 
@@ -91,10 +97,12 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
     overall: dict[str, Any] = {"frames": len(evaluation.frames)}
     overall |= {name: value for name, value in flat.items() if "/" not in name}
     classes: dict[str, dict[str, Any]] = {c.name: {} for c in evaluation.labels.classes}
+    groups: dict[str, dict[str, Any]] = {name: {} for name in evaluation.labels.groups}
     for name, value in flat.items():
         kind, _, of = name.partition("/")
-        if of and kind != "group_iou":
-            classes[of][kind] = value
+        if of:
+            into, name = (groups, kind.removeprefix("group_")) if kind.startswith("group_") else (classes, kind)
+            into[of][name] = value
     if evaluation.against != "nothing":
         whole = scores(evaluation).summary()
         for content, more in ((overall, whole), *((classes[name], row) for name, row in whole["classes"].items())):
@@ -102,7 +110,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
     return {
         **overall,
         "classes": {name: row for name, row in classes.items() if any(v is not None for v in row.values())},
-        "groups": {name: flat[f"group_iou/{name}"] for name in evaluation.labels.groups},
+        "groups": groups,
         "sizes": by_size(evaluation),
         "distances": by_distance(evaluation),
     }

@@ -23,6 +23,7 @@ scored again from them, exactly, without the images: that is how runs are compar
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -314,7 +315,8 @@ class Evaluation:
 
 
 def join(parts: Sequence[Evaluation]) -> Evaluation:
-    """The evaluation of several sequences as one (at least one); ``about`` is the first's, with the others' notes.
+    """The evaluation of several sequences as one (at least one). Its ``about`` says what all have in common, how many
+    frames there are of all, and every note once, with its sequence where others do without.
 
     Raises :class:`InputError` when their label spaces differ, or some have scores of instances and others have not.
     """
@@ -334,7 +336,6 @@ def join(parts: Sequence[Evaluation]) -> Evaluation:
     sequences = tuple(name for part in parts for name in part.sequences)
     frames = np.cumsum([0, *(len(part.frames) for part in parts)])
     numbers = np.cumsum([0, *(len(part.sequences) for part in parts)])
-    notes = list(dict.fromkeys(note for part in parts for note in part.about.get("notes", ())))
 
     def moved(table: T, offset: int) -> T:
         return replace(table, frame=table.frame + offset)  # type: ignore[type-var,attr-defined]
@@ -344,8 +345,32 @@ def join(parts: Sequence[Evaluation]) -> Evaluation:
         joined([moved(getattr(p, name), k) for p, k in zip(parts, frames.tolist(), strict=False)])
         for name in ("overlaps", "segments", "detections")
     ]
-    about = {**first.about, "notes": notes}
-    return Evaluation(first.labels, sequences, first.video, first.against, about, joined(shifted), *tables)
+    return Evaluation(first.labels, sequences, first.video, first.against, _about(parts), joined(shifted), *tables)
+
+
+def _about(parts: Sequence[Evaluation]) -> Mapping[str, Any]:
+    if len(parts) == 1:
+        return parts[0].about
+    content = {name: value for name, value in parts[0].about.items() if name != "timing"}
+    for side in ("prediction", "truth"):
+        told = [part.about[side] for part in parts if part.about.get(side)]
+        if told:
+            path = os.path.commonpath([os.path.abspath(one["path"]) for one in told])
+            content[side] = _summed(told) | {"path": path}
+    content["matching"] = _summed([part.about["matching"] for part in parts])
+    lists = [part.about.get("notes", ()) for part in parts]
+    notes = [
+        note if all(note in one for one in lists) else f"{', '.join(part.sequences)}: {note}"
+        for part, listed in zip(parts, lists, strict=True)
+        for note in listed
+    ]
+    return {**content, "notes": list(dict.fromkeys(notes))}
+
+
+def _summed(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The first of them, with the sums of what counts."""
+    counts = [name for name, value in told[0].items() if type(value) is int]
+    return {**told[0], **{name: sum(one[name] for one in told) for name in counts}}
 
 
 T = TypeVar("T")

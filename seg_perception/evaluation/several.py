@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ from typing import Any
 from seg_perception import __version__
 from seg_perception.errors import BagError
 from seg_perception.evaluation.evaluating import Evaluated, Request, evaluate
-from seg_perception.evaluation.report.page import write_report
+from seg_perception.evaluation.report.document import write
+from seg_perception.evaluation.report.index import Bag, index
+from seg_perception.evaluation.report.page import page
 from seg_perception.evaluation.result import ARRAY_FILE, JSON_FILE, PART, Evaluation, join
 from seg_perception.offline.collection import Source, find, fingerprint
 from seg_perception.offline.many import Job, Outcome
@@ -65,17 +69,28 @@ def jobs(
 def leave(evaluated: Evaluated, folder: Path) -> None:
     """Write the evaluation and its report into ``folder``, which is there."""
     evaluated.evaluation.save(folder)
-    write_report(folder / REPORT_FILE, evaluated)
+    write(folder / REPORT_FILE, page(evaluated))
 
 
-def together(outcomes: Sequence[Outcome], out: Path) -> Evaluation:
-    """The evaluation of all bags that could be judged, saved in ``out``; raises :class:`BagError` if none could."""
-    done = sorted(outcome.name for outcome in outcomes if outcome.status != "failed")
-    if not done:
+def together(outcomes: Sequence[Outcome], out: Path, name: str) -> Evaluation:
+    """The evaluation of all bags that could be judged, saved in ``out`` beside a page that leads to each; ``name`` says
+    what they are. Raises :class:`BagError` if none could.
+    """
+    whole = sorted(outcome.name for outcome in outcomes if outcome.status != "failed")
+    if not whole:
         raise BagError(f"none of {len(outcomes)} bags could be evaluated")
-    evaluation = join([Evaluation.load(out / name) for name in done])
+    evaluation = join([replace(Evaluation.load(out / bag), sequences=(bag,)) for bag in whole])
     evaluation.save(out)
+    bags = [_listed(outcome, out) for outcome in sorted(outcomes, key=lambda outcome: outcome.name)]
+    write(out / REPORT_FILE, index(name, evaluation, bags))
     return evaluation
+
+
+def _listed(outcome: Outcome, out: Path) -> Bag:
+    if outcome.status == "failed":
+        return Bag(outcome.name, "", None, str(outcome.facts["said"]))
+    content = json.loads((out / outcome.name / JSON_FILE).read_text(encoding="utf-8"))
+    return Bag(outcome.name, f"{outcome.name}/{REPORT_FILE}", content["summary"])
 
 
 def _evaluate(request: Request, folder: Path) -> dict[str, Any]:
