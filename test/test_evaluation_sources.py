@@ -25,6 +25,7 @@ from seg_perception.evaluation.sources.opening import open_source
 from seg_perception.interfaces import serialised
 from seg_perception.labels import LabelSpace
 from seg_perception.offline.writer import BagWriter, qos
+from seg_perception.outputs import label_info
 
 SPACE = LabelSpace.load("navigation")
 ROAD, PERSON = SPACE.id("road"), SPACE.id("person")
@@ -92,6 +93,23 @@ def test_a_bag_gives_the_panoptic_masks_with_all_that_belongs_to_them(bag: Path)
     assert last.scores == pytest.approx({3: 0.7})
     assert last.received == START + 9
     assert [found.key for found in source.read({START + 1})] == [START + 1]
+
+
+@pytest.mark.parametrize("recorded", ["navigation", "camvid"])
+def test_a_recorded_bag_says_by_its_label_info_which_space_it_is_in(tmp_path: Path, recorded: str) -> None:
+    info, mask = label_info(LabelSpace.load(recorded), START, "cam"), image(START, "mono8", np.zeros((6, 8), np.uint8))
+    with BagWriter(tmp_path / "recorded.mcap") as writer:
+        writer.add_topic("/front/semantic/label_info", info.TYPE, [qos()])
+        writer.add_topic("/front/semantic/image_raw", records.Image.TYPE, [qos()])
+        writer.write("/front/semantic/label_info", serialised(info.TYPE, info), START)
+        writer.write("/front/semantic/image_raw", mask, START)
+    found = BagSource(tmp_path / "recorded.mcap", truth=False).labels
+    assert found is not None
+    assert found.name == recorded
+    said = "lists 11 classes, 11 of which the label space 'navigation' has otherwise"
+    if recorded == "camvid":
+        with pytest.raises(InputError, match=said):
+            BagSource(tmp_path / "recorded.mcap", truth=False, labels=SPACE)
 
 
 def test_truth_pictures_and_depth_of_the_same_bag(bag: Path) -> None:
