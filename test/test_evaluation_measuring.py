@@ -275,6 +275,37 @@ def test_who_tells_no_instances_apart_is_not_blamed_for_it() -> None:
     assert any("tells no instances apart" in note for note in found.about["notes"])
 
 
+def test_numbers_of_fewer_frames_than_all_are_said() -> None:
+    truth, predicted = maps(8, 4)
+    truth[3] = np.full_like(truth[3], UNLABELLED)
+    predicted[2] = np.full_like(predicted[2], UNLABELLED)
+    sure, other = np.full(truth[0].shape, 200, np.uint8), np.full((3, 3), 200, np.uint8)
+    seen, beyond = np.zeros((*truth[0].shape, 3), np.uint8), np.zeros((9, 9, 3), np.uint8)
+    predictions = Maps(predicted, confidences=[sure, sure, other, sure], scores={1: 0.5})
+    found = measure(
+        sides(predictions, Maps(truth)),
+        Rules(border=0),
+        pictures=Beside(dict(zip(predictions.keys, [seen, beyond, beyond], strict=False))),
+        latency={0: 0.1},
+    )
+    instances = sum(len(np.unique(p[p > 0xFFFF])) for p in predicted)
+    unranked = sum(len(np.unique(p[p >> 16 > 1])) for p in predicted)
+    assert found.about["notes"] == [
+        f"{unranked} of {instances} predicted instances are without a score; average precision counts them as not "
+        "found",
+        "1 confidence map has another size than the masks and is left out",
+        "2 pictures have other proportions than the masks and are left out",
+        "confidence is known for 3 of 4 frames; ECE and the curves of confidence are of these",
+        "the picture is known for 1 of 4 frames; inconsistency is of these",
+        "the latency is known for 1 of 4 frames; streaming mIoU is of these",
+        "1 of 4 true frames is wholly unlabelled: nothing there is judged",
+        "1 of 4 predictions is wholly unlabelled",
+    ]
+    void = [np.full_like(truth[0], UNLABELLED)] * 4
+    with pytest.raises(InputError, match=r"is unlabelled everywhere, in all 4 frames with a prediction"):
+        measure(sides(predictions, Maps(void)), Rules(border=0))
+
+
 def test_scores_for_some_frames_only_are_refused() -> None:
     class Some(Maps):
         def read(self, keys: Collection[Key]) -> Iterator[Labelled]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,8 @@ from seg_perception.types import (
     Mask,
     UInt8Array,
 )
+
+Image = TypeVar("Image", bound=NDArray[Any])
 
 _REMEMBERED = 64
 """Answers that are kept for streaming accuracy: who is later than that is not there at all."""
@@ -198,12 +200,17 @@ def coverage(predicted: UInt8Array, confidence: UInt8Array | None, classes: int)
     return Coverage(pixels, stated.astype(np.int64))
 
 
-def at_size(depth: Float32Array, shape: tuple[int, ...]) -> Float32Array | None:
-    """Depth at the size of the maps, by nearest neighbour; None where it is of another picture, by its proportions."""
-    if depth.shape[0] * shape[1] != depth.shape[1] * shape[0]:
-        return None
-    rows, columns = (nearest_centres(n, m) for n, m in zip(depth.shape, shape, strict=True))
-    return depth if depth.shape == shape else depth[np.ix_(rows, columns)]
+def at_size(image: Image, shape: tuple[int, ...]) -> Image:
+    """``image`` ``(h, w)`` brought to ``shape`` by nearest neighbour."""
+    if image.shape == shape:
+        return image
+    return image[np.ix_(*(nearest_centres(n, m) for n, m in zip(image.shape, shape, strict=True)))]  # type: ignore[return-value]
+
+
+def alike(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two images have the same proportions, to half a pixel, so that they may show the same."""
+    (h, w), (height, width) = shape[:2], other[:2]
+    return 2 * abs(h * width - height * w) <= max(h, w, height, width)
 
 
 def _calibration(t: UInt8Array, p: UInt8Array, confidence: UInt8Array) -> Calibration:

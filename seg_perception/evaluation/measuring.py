@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seg_perception.errors import InputError
 from seg_perception.evaluation.average_precision import painted
-from seg_perception.evaluation.counting import Counting, Frame, at_size, fates, judged_in_bands, without_small
+from seg_perception.evaluation.counting import Counting, Frame, alike, at_size, fates, judged_in_bands, without_small
 from seg_perception.evaluation.counts import joined, stacked
 from seg_perception.evaluation.matching import Sides
+from seg_perception.evaluation.remarks import OTHER, Kind, Seen, remarks
 from seg_perception.evaluation.result import Against, Detections, Evaluation, Frames, Overlaps, Segments
 from seg_perception.evaluation.sequence import Scorer
 from seg_perception.evaluation.sources import Depths, Key, Labelled, Pictures, count
-from seg_perception.outputs import nearest_centres
 from seg_perception.types import UNLABELLED, Float32Array, Int32Array, UInt8Array
+
+Image = TypeVar("Image", bound=NDArray[Any])
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,7 @@ class _Judge:
     segments: list[Segments] = field(default_factory=list)
     detections: list[Detections] = field(default_factory=list)
     other_size: list[tuple[Key, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
-    with_depth: int = 0
-    other_depth: int = 0
+    seen: Seen = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         labels = self.sides.labels
@@ -125,24 +128,33 @@ class _Judge:
         latency: float,
     ) -> None:
         confidence = given.confidence if given is not None else None
+        confidence = self._kept("confidence", confidence, lambda image: image.shape == predicted.shape)
         if predicted.shape != true.shape:
             self.other_size.append((key, predicted.shape, true.shape))
             if not self.rules.resize:
                 return
-            grid = np.ix_(*(nearest_centres(n, m) for n, m in zip(predicted.shape, true.shape, strict=True)))
-            predicted, confidence = predicted[grid], confidence[grid] if confidence is not None else None
+            predicted = at_size(predicted, true.shape)
+            confidence = at_size(confidence, true.shape) if confidence is not None else None
+        depth = self._kept("depth", depth, lambda image: alike(image.shape, true.shape))
+        depth = at_size(depth, true.shape) if depth is not None else None
+        picture = self._kept("picture", picture, lambda image: alike(image.shape, true.shape))
         labels = self.sides.labels
         true = without_small(true, labels.things, self.rules.min_thing, self.rules.min_stuff)
-        aligned = at_size(depth, true.shape) if depth is not None else None
-        self.with_depth += aligned is not None
-        self.other_depth += depth is not None and aligned is None
         scores = given.scores if given is not None else {}
         self.scored = self.scored and scores is not None
         found = painted(predicted, scores) if scores is not None and self.scored else None
         if found is None and self.detections and self.detections[0].known:
             raise InputError(f"{self.sides.prediction.path}: frame {key} has no scores, unlike those before it")
         pair, ranked = self.scorer.add(true, predicted, found)
-        frame = Frame(key, true, predicted, pair, confidence, aligned, picture, scores or {}, latency)
+        frame = Frame(key, true, predicted, pair, confidence, depth, picture, scores or {}, latency)
+        instances = int(np.count_nonzero(pair.predicted >> 16 > 0))
+        self.seen += Counter({
+            "latency": int(np.isfinite(latency)),
+            "instance": instances,
+            "unranked": instances - len(found) if found is not None else 0,
+            "void": int((pair.truth < 0).all()),
+            "unlabelled": int((pair.predicted & 0xFFFF == UNLABELLED).all()),
+        })  # fmt: skip
         number = len(self.rows)
         self.keys.append(key)
         self.latencies.append(latency)
@@ -152,6 +164,13 @@ class _Judge:
         self.overlaps.append(Overlaps(np.full(len(rows), number), *shared))
         self.segments.append(fates(frame, number, labels))
         self.detections.append(judged_in_bands(frame, number, found, ranked, len(labels)))
+
+    def _kept(self, kind: Kind, image: Image | None, fits: Callable[[Image], bool]) -> Image | None:
+        """``image`` if it fits the masks; either is counted."""
+        if image is None:
+            return None
+        self.seen[kind if fits(image) else OTHER[kind]] += 1
+        return image if fits(image) else None
 
     def evaluation(self, against: Against, about: Mapping[str, Any]) -> Evaluation:
         """Everything so far; raises :class:`InputError` where sizes did not fit."""
@@ -168,7 +187,13 @@ class _Judge:
             if not self.rules.resize:
                 raise InputError(f"{sides.prediction.path}: {sentence}; --resize brings them to it")
             notes.append(f"{sentence}; they were brought to it by nearest neighbour")
-        notes += self._notes()
+        frames = len(self.rows)
+        if self.seen["void"] == frames and against != "nothing":
+            raise InputError(
+                f"{sides.truth.path}: is unlabelled everywhere, in all {count(frames, 'frame')} with a prediction; "
+                "there is nothing to score"
+            )
+        notes += remarks(sides, self.seen, frames, scored=self.scored, depth=self.has_depth)
         stacks = {name: stacked([row[name] for row in self.rows]) for name in self.rows[0]}
         stamps = [key if isinstance(key, int) else i for i, key in enumerate(self.keys)]
         table = Frames(
@@ -185,7 +210,7 @@ class _Judge:
             "unanswered_count": self.rules.count_unanswered,
             "spare": len(sides.matching.spare),
             "resized": len(self.other_size),
-            "with_depth": self.with_depth,
+            "with_depth": self.seen["depth"],
         }
         content = {**about, "matching": matching, "notes": notes}
         return Evaluation(
@@ -199,31 +224,3 @@ class _Judge:
             joined(self.segments),
             joined(self.detections),
         )
-
-    def _notes(self) -> list[str]:
-        sides, notes = self.sides, []
-        for side, whose in zip(sides.to_common, ("prediction", "truth"), strict=True):
-            if side.never:
-                what = "can be predicted" if whose == "prediction" else "is asked for"
-                notes.append(
-                    f"{len(side.never)} of the {len(sides.labels)} classes of '{sides.labels.name}' are unknown to the "
-                    f"{whose}'s label space '{side.source.name}', nothing of them {what}: {', '.join(side.never)}"
-                )
-        for whose, source in (("prediction", sides.prediction), ("truth", sides.truth)):
-            if not source.facts.instances:
-                notes.append(
-                    f"the {whose} ({source.facts.kind}) tells no instances apart: nothing is said of things as "
-                    "segments (PQ of things, AP, ids)"
-                )
-        if sides.instances and not self.scored:
-            notes.append("the prediction states no scores of its instances: there is no average precision")
-        if self.other_depth:
-            has = count(self.other_depth, "depth image", "has", "have")
-            left = "is" if self.other_depth == 1 else "are"
-            notes.append(f"{has} other proportions than the masks and {left} left out")
-        if self.has_depth and self.with_depth < len(self.rows):
-            notes.append(
-                f"depth is known for {self.with_depth} of {count(len(self.rows), 'frame')}; the others count nowhere "
-                "by distance"
-            )
-        return notes

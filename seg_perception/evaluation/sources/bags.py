@@ -93,7 +93,7 @@ class BagSource:
             )
 
     def _map(self, message: Any) -> Int32Array:
-        pixels = mask_pixels(message)
+        pixels = mask_pixels(message, f"{self.path}: {self._topic.name}")
         if pixels.dtype == np.uint8 or pixels.dtype == np.int32:
             return pixels.astype(np.int32)
         raise InputError(f"{self.path}: {self._topic.name} has {pixels.dtype} pixels, expected mono8 or 32SC1")
@@ -162,7 +162,10 @@ class BagDepth:
         wanted = set(keys)
         for stamp, _, message in _read(self.path, self.topic):
             if stamp in wanted:
-                yield stamp, metres(mask_pixels(message))
+                depth = mask_pixels(message, f"{self.path}: {self.topic}")
+                if depth.dtype not in (np.uint16, np.float32):
+                    raise InputError(f"{self.path}: {self.topic} has {depth.dtype} pixels, expected 16UC1 or 32FC1")
+                yield stamp, metres(depth)
 
 
 def metres(depth: NDArray[Any]) -> Float32Array:
@@ -231,16 +234,22 @@ def provenance(path: Path) -> dict[str, Any]:
     return {}
 
 
-def mask_pixels(message: Any) -> NDArray[Any]:
-    """``(H, W)`` of a raw one-channel image, or of a PNG; raises :class:`InputError` for anything else."""
+def mask_pixels(message: Any, where: str) -> NDArray[Any]:
+    """``(H, W)`` of a raw one-channel image, or of a PNG; raises :class:`InputError` for anything else. ``where`` names
+    the bag and its topic in errors.
+    """
     if not hasattr(message, "encoding"):
         picture = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_UNCHANGED)
         if picture is None or picture.ndim != 2:
-            raise InputError(f"compressed image of format '{message.format}': expected a mask as PNG of one channel")
+            raise InputError(
+                f"{where} has a compressed image of format '{message.format}': expected a mask as PNG of one channel"
+            )
         return np.asarray(picture)
     dtype = np.dtype(_DTYPES.get(message.encoding, "V0"))
     if not dtype.itemsize:
-        raise InputError(f"encoding '{message.encoding}' is no mask or depth; expected one of {', '.join(_DTYPES)}")
+        raise InputError(
+            f"{where} has the encoding '{message.encoding}', no mask or depth; expected one of {', '.join(_DTYPES)}"
+        )
     dtype = dtype.newbyteorder(">" if message.is_bigendian else "<")
     rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
     return np.ascontiguousarray(rows[:, : message.width * dtype.itemsize]).view(dtype).astype(dtype.newbyteorder("="))
@@ -345,7 +354,7 @@ def _read(path: Path, topic: str) -> Iterator[tuple[int, int, Any]]:
 
 def _images(path: Path, topic: str) -> Iterator[tuple[int, UInt8Array]]:
     for stamp, _, message in _read(path, topic):
-        yield stamp, np.asarray(mask_pixels(message), np.uint8)
+        yield stamp, np.asarray(mask_pixels(message, f"{path}: {topic}"), np.uint8)
 
 
 class _Beside:
