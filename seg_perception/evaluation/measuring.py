@@ -162,7 +162,16 @@ class _Judge:
         rows, columns = np.nonzero(pair.pixels)
         shared = pair.truth[rows], pair.predicted[columns], pair.pixels[rows, columns]
         self.overlaps.append(Overlaps(np.full(len(rows), number), *shared))
-        self.segments.append(fates(frame, number, labels))
+        fate = fates(frame, number, labels)
+        self.segments.append(fate)
+        if depth is not None:
+            things, judged = labels.things[fate.classes] & (fate.truth >= 0), true & 0xFFFF != UNLABELLED
+            self.seen += Counter({
+                "thing": int(things.sum()),
+                "thing without depth": int((things & np.isnan(fate.distance)).sum()),
+                "pixel": int(judged.sum()),
+                "pixel without depth": int((judged & np.isnan(depth)).sum()),
+            })  # fmt: skip
         self.detections.append(judged_in_bands(frame, number, found, ranked, len(labels)))
 
     def _kept(self, kind: Kind, image: Image | None, fits: Callable[[Image], bool]) -> Image | None:

@@ -13,12 +13,13 @@ from seg_perception.evaluation.sources import count
 
 Kind = Literal[
     "depth", "other depth", "confidence", "other confidence", "picture", "other picture", "latency", "instance",
-    "unranked", "void", "unlabelled",
+    "unranked", "void", "unlabelled", "thing", "thing without depth", "pixel", "pixel without depth",
 ]  # fmt: skip
 Seen = Counter[Kind]
 """How many frames came with depth, confidence, a picture, a known latency; with ones that do not fit (``other``); have
-a truth without any judged pixel (``void``) or an answer without any class (``unlabelled``); and of all predicted
-instances (``instance``), how many have no score (``unranked``).
+a truth without any judged pixel (``void``) or an answer without any class (``unlabelled``); of all predicted
+instances (``instance``), how many have no score (``unranked``); and of all true things and judged pixels in frames with
+depth, how many have none.
 """
 
 OTHER: Mapping[Kind, Kind] = {"depth": "other depth", "confidence": "other confidence", "picture": "other picture"}
@@ -48,6 +49,12 @@ def remarks(sides: Sides, seen: Seen, frames: int, *, scored: bool, depth: bool)
     for kind, known, then in _OPTIONAL:
         if seen[kind] < frames and (seen[kind] or (kind == "depth" and depth)):
             found.append(f"{known} known for {seen[kind]} of {count(frames, 'frame')}; {then}")
+    if seen["thing without depth"] or seen["pixel without depth"]:
+        part = 100 * seen["pixel without depth"] / max(seen["pixel"], 1)
+        found.append(
+            f"{seen['thing without depth']} of {count(seen['thing'], 'true thing')} and {part:.1f} % of the judged "
+            "pixels have no depth where they are, and count nowhere by distance"
+        )
     void, nothing = seen["void"], seen["unlabelled"]
     if void and sides.truth.facts.kind != "nothing":
         found.append(f"{void} of {count(frames, 'true frame')} {_are(void)} wholly unlabelled: nothing there is judged")

@@ -54,9 +54,8 @@ def _bags(together: Evaluation, numbers: Mapping[str, Any], bags: Sequence[Bag])
     rows = []
     for bag in bags:
         if bag.numbers is None:
-            rows.append(
-                f'<tr><td>{escape(bag.name)}</td><td class="why" colspan="{len(columns)}">{escape(bag.why)}</td>'
-            )
+            why = f'<td class="why" data-value="" colspan="{len(columns)}">{escape(bag.why)}</td>'
+            rows.append(f"<tr><td>{escape(bag.name)}</td>{why}</tr>")
         else:
             linked = f'<a href="{quote(bag.report)}">{escape(bag.name)}</a>'
             rows.append(f"<tr><td>{linked}</td>{_cells(bag.numbers, columns)}</tr>")
