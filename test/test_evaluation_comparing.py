@@ -192,6 +192,23 @@ def test_runs_that_do_not_go_together_are_refused(baseline: Evaluation) -> None:
         compare(baseline, later)
 
 
+def test_runs_that_were_asked_other_questions_are_refused_or_said(baseline: Evaluation) -> None:
+    other = replace(baseline, about={**baseline.about, "options": {"max_offset": 0.0, "min_thing": 200}})
+    with pytest.raises(InputError, match=r"by different rules \(min-thing None and 200\); evaluate both alike"):
+        compare(baseline, other)
+    with pytest.raises(InputError, match="the first run was held against truth, the second against nothing"):
+        compare(baseline, replace(baseline, against="nothing"))
+    known = baseline.detections
+    blind = replace(baseline, detections=replace(known, known=np.array(False)))
+    assert any(note.startswith("only the first run has ap, ap50, ap75;") for note in compare(baseline, blind).notes)
+    pixels = baseline.frames.pixels
+    true = pixels.true.copy()
+    true[3, ROAD] += 1
+    revised = replace(baseline, frames=replace(baseline.frames, pixels=replace(pixels, true=true)))
+    note = "the truth itself is another in 1 of 60 frames: a change may be the truth's"
+    assert note in compare(baseline, revised, times=60).notes
+
+
 def test_many_bags_are_drawn_as_bags(baseline: Evaluation) -> None:
     several = join([replace(baseline, sequences=(f"drive {i}",)) for i in range(bootstrap.ENOUGH_BAGS)])
     comparison = compare(several, several, times=60)

@@ -6,10 +6,12 @@ import importlib.util
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -112,14 +114,49 @@ def _workers_know_this_file() -> None:
         cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Ray cluster: this machine, by Ray's own command."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    words = [
+        Path(sys.executable).with_name("ray"),
+        "start",
+        "--head",
+        "--block",
+        "--num-cpus=2",
+        "--disable-usage-stats",
+    ]
+    words += [f"--port={address.partition(':')[2]}", "--include-dashboard=false", f"--object-store-memory={80 << 20}"]
+    log = tmp_path_factory.mktemp("cluster") / "log.txt"
+    with log.open("wb") as out:
+        head = subprocess.Popen(words, stdout=out, stderr=out, cwd=ROOT, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while "Ray runtime started" not in log.read_text() and head.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "Ray runtime started" in log.read_text(), log.read_text()
+    yield address
+    head.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        head.wait(30)
+    with suppress(ProcessLookupError):
+        os.killpg(head.pid, signal.SIGKILL)
+
+
 ONE = Workers()
+
+
+@pytest.fixture(params=["one", pytest.param("cluster", marks=WITH_RAY)])
+def workers(request: pytest.FixtureRequest) -> Workers:
+    """One worker in this process, and two of a cluster."""
+    return ONE if request.param == "one" else Workers(2, 1, request.getfixturevalue("cluster"))
 
 
 def statuses(jobs: list[Job], folder: Path, workers: Workers = ONE) -> dict[str, str]:
     return {outcome.name: outcome.status for outcome in carry_out(jobs, folder, workers)}
 
 
-@pytest.mark.parametrize("workers", [ONE, pytest.param(Workers(2, 1), marks=WITH_RAY)])
 def test_nothing_is_done_twice_and_failures_are_tried_again(tmp_path: Path, workers: Workers) -> None:
     jobs = [job(tmp_path, "a"), job(tmp_path, "sub/b", fail=True), job(tmp_path, "c")]
     assert statuses(jobs, tmp_path, workers) == {"a": "done", "sub/b": "failed", "c": "done"}
@@ -163,9 +200,9 @@ def test_a_fault_of_ours_costs_one_bag_and_keeps_its_traceback(tmp_path: Path) -
 
 
 @WITH_RAY
-def test_a_worker_that_dies_costs_one_bag(tmp_path: Path) -> None:
+def test_a_worker_that_dies_costs_one_bag(tmp_path: Path, cluster: str) -> None:
     jobs = [Job("bad", {}, (tmp_path / "bad",), die), job(tmp_path, "good")]
-    assert statuses(jobs, tmp_path, Workers(2, 1)) == {"bad": "failed", "good": "done"}
+    assert statuses(jobs, tmp_path, Workers(2, 1, cluster)) == {"bad": "failed", "good": "done"}
     assert "did not come to an end" in (tmp_path / "accounts" / "bad.json").read_text()
 
 
@@ -226,6 +263,21 @@ def serial(bags: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, by
     out = tmp_path_factory.mktemp("serial")
     assert run(bags, out, *SERIAL) == 1
     return bytes_of(out)
+
+
+@WITH_RAY
+def test_a_cluster_that_cannot_be_reached_is_said(tmp_path: Path, cluster: str) -> None:
+    wrong = f"{cluster.partition(':')[0]}:1"
+    with pytest.raises(ConfigError, match=rf"Ray cannot be reached at {wrong}"):
+        statuses([job(tmp_path, "a")], tmp_path, Workers(1, 1, wrong))
+
+
+@WITH_RAY
+def test_run_on_a_cluster_is_as_the_serial_run(
+    bags: Path, tmp_path: Path, serial: dict[str, bytes], cluster: str
+) -> None:
+    assert run(bags, tmp_path / "out", *RAY, "--address", cluster) == 1
+    assert bytes_of(tmp_path / "out") == serial
 
 
 @pytest.mark.parametrize("options", [SERIAL, pytest.param(RAY, marks=WITH_RAY)], ids=["serial", "ray"])
