@@ -98,8 +98,10 @@ def test_a_page_leads_to_every_bag_and_says_what_all_score_together(
     shutil.copytree(folders[0], tmp_path / "predicted")
     make(tmp_path / "predicted/b.mcap", "/cam/panoptic/image_raw", 1, wrong=True, frames=3)
     (tmp_path / "predicted/night/c.mcap").write_bytes(b"nothing")
+    shutil.copytree(folders[1], tmp_path / "true")
+    make(tmp_path / "true/z.mcap", "/truth/panoptic", 0, wrong=False)
     out = tmp_path / "out"
-    assert evaluate(tmp_path / "predicted", folders[1], out) == 1
+    assert evaluate(tmp_path / "predicted", tmp_path / "true", out) == 1
     text = (out / "report.html").read_text()
     linked = re.findall(r'<a href="([^"#]+)">([^<]+)</a></td><td>(\d+)</td>', text)
     assert linked == [("a/report.html", "a", "4"), ("b/report.html", "b", "3")]
@@ -110,6 +112,7 @@ def test_a_page_leads_to_every_bag_and_says_what_all_score_together(
     assert re.search(rf"<td>all together</td><td>7</td><td [^>]*>{100 * miou:.1f}</td>", text)
     note = "b: 1 true frame has no prediction, of 4"
     assert note in text
+    assert f"1 bag has no prediction, of 4 in {tmp_path}/true, and is not scored (the first is &#x27;z&#x27;)" in text
     assert f"note: {note}" in capsys.readouterr().out
     assert not re.search(r"https?://|url\(|@import", text.replace("http-equiv", ""))
 

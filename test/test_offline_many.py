@@ -120,15 +120,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    words = [
-        Path(sys.executable).with_name("ray"),
-        "start",
-        "--head",
-        "--block",
-        "--num-cpus=2",
-        "--disable-usage-stats",
-    ]
-    words += [f"--port={address.partition(':')[2]}", "--include-dashboard=false", f"--object-store-memory={80 << 20}"]
+    words = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", f"--port={address.partition(':')[2]}"]
+    words += ["--num-cpus=2", "--disable-usage-stats", "--include-dashboard=false", "--object-store-memory=80000000"]
     log = tmp_path_factory.mktemp("cluster") / "log.txt"
     with log.open("wb") as out:
         head = subprocess.Popen(words, stdout=out, stderr=out, cwd=ROOT, start_new_session=True)

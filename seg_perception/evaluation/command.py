@@ -68,7 +68,7 @@ def command(arguments: argparse.Namespace) -> int:
 
 def _command_several(predictions: Sequence[Source], arguments: argparse.Namespace) -> int:
     against = arguments.truth or arguments.against
-    pairs = several.paired(predictions, against) if against else [(source, None) for source in predictions]
+    pairs, notes = several.paired(predictions, against) if against else ([(p, None) for p in predictions], [])
 
     def wanted(prediction: Path, other: Path | None) -> Request:
         which = "truth" if arguments.truth else "against"
@@ -77,7 +77,7 @@ def _command_several(predictions: Sequence[Source], arguments: argparse.Namespac
     out = folder(arguments.out)
     todo = several.jobs(pairs, out, wanted)
     outcomes = many.report(many.carry_out(todo, out, many.chosen(arguments)), len(todo), print)
-    evaluation = several.together(outcomes, out, arguments.prediction.resolve().name)
+    evaluation = several.together(outcomes, out, arguments.prediction.resolve().name, notes)
     print(table(evaluation))
     for note in evaluation.about["notes"]:
         print(f"note: {note}")

@@ -18,6 +18,7 @@ from seg_perception.evaluation.report.document import write
 from seg_perception.evaluation.report.index import Bag, index
 from seg_perception.evaluation.report.page import page
 from seg_perception.evaluation.result import ARRAY_FILE, JSON_FILE, PART, Evaluation, join
+from seg_perception.evaluation.sources import count
 from seg_perception.offline.collection import Source, find, fingerprint
 from seg_perception.offline.many import Job, Outcome
 
@@ -32,8 +33,10 @@ def bags(path: Path) -> list[Source]:
     return []
 
 
-def paired(predictions: Sequence[Source], truths: Path) -> list[tuple[Source, Path]]:
-    """Each prediction with the truth of its name; raises :class:`BagError` that counts those without one."""
+def paired(predictions: Sequence[Source], truths: Path) -> tuple[list[tuple[Source, Path | None]], list[str]]:
+    """Each prediction with the truth of its name, and a sentence if there are truths that nobody answered. Raises
+    :class:`BagError` that counts the predictions without a truth.
+    """
     by_name = {source.name: source.path for source in find([truths])}
     missing = [source.name for source in predictions if source.name not in by_name]
     if missing:
@@ -41,7 +44,15 @@ def paired(predictions: Sequence[Source], truths: Path) -> list[tuple[Source, Pa
             f"{len(missing)} of {len(predictions)} bags have no truth of their name in {truths} (the first is "
             f"'{missing[0]}'; there are {', '.join(sorted(by_name)[:3])} ...)"
         )
-    return [(source, by_name[source.name]) for source in predictions]
+    pairs: list[tuple[Source, Path | None]] = [(source, by_name[source.name]) for source in predictions]
+    left = sorted(by_name.keys() - {source.name for source in predictions})
+    if not left:
+        return pairs, []
+    are = "is" if len(left) == 1 else "are"
+    said = (
+        f"{count(len(left), 'bag', 'has', 'have')} no prediction, of {len(by_name)} in {truths}, and {are} not scored"
+    )
+    return pairs, [f"{said} (the first is '{left[0]}')"]
 
 
 def jobs(
@@ -72,14 +83,19 @@ def leave(evaluated: Evaluated, folder: Path) -> None:
     write(folder / REPORT_FILE, page(evaluated))
 
 
-def together(outcomes: Sequence[Outcome], out: Path, name: str) -> Evaluation:
+def together(outcomes: Sequence[Outcome], out: Path, name: str, notes: Sequence[str] = ()) -> Evaluation:
     """The evaluation of all bags that could be judged, saved in ``out`` beside a page that leads to each; ``name`` says
-    what they are. Raises :class:`BagError` if none could.
+    what they are, ``notes`` what a reader should know. Raises :class:`BagError` if none could.
     """
     whole = sorted(outcome.name for outcome in outcomes if outcome.status != "failed")
     if not whole:
         raise BagError(f"none of {len(outcomes)} bags could be evaluated")
     evaluation = join([replace(Evaluation.load(out / bag), sequences=(bag,)) for bag in whole])
+    failed = len(outcomes) - len(whole)
+    missing = [f"{failed} of {len(outcomes)} bags could not be evaluated and count nowhere"] if failed else []
+    evaluation = replace(
+        evaluation, about={**evaluation.about, "notes": [*missing, *notes, *evaluation.about["notes"]]}
+    )
     evaluation.save(out)
     bags = [_listed(outcome, out) for outcome in sorted(outcomes, key=lambda outcome: outcome.name)]
     write(out / REPORT_FILE, index(name, evaluation, bags))

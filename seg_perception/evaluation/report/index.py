@@ -32,12 +32,9 @@ def index(name: str, together: Evaluation, bags: Sequence[Bag]) -> str:
     """The page as HTML; ``name`` says what the bags are, ``together`` is the evaluation of all that have numbers."""
     numbers, failed = summary(together), sum(bag.numbers is None for bag in bags)
     done = f"{len(bags) - failed} of {len(bags)} bags" if failed else f"{len(bags)} bags"
-    left = (
-        f'<p class="bad">{failed} of {len(bags)} bags could not be evaluated and count nowhere.</p>' if failed else ""
-    )
     header = (
         f"<h1>{escape(SUBJECT[together.against])}: {escape(name)}</h1>"
-        f'<p class="sub">{escape("; ".join([done, *facts(together)]))}</p>{left}{notes(together)}'
+        f'<p class="sub">{escape("; ".join([done, *facts(together)]))}</p>{notes(together)}'
         f"{tiles(together, numbers)}"
     )
     hint = "Percent, but for frames and id switches. A name leads to the bag's own report, a click on a head sorts."
