@@ -122,17 +122,16 @@ def statuses(jobs: list[Job], folder: Path, workers: Workers = ONE) -> dict[str,
     return {outcome.name: outcome.status for outcome in carry_out(jobs, folder, workers)}
 
 
-@pytest.mark.parametrize("workers", [ONE, pytest.param(Workers(2, 1), marks=WITH_RAY)])
-def test_nothing_is_done_twice_and_failures_are_tried_again(tmp_path: Path, workers: Workers) -> None:
+def test_nothing_is_done_twice_and_failures_are_tried_again(tmp_path: Path) -> None:
     jobs = [job(tmp_path, "a"), job(tmp_path, "sub/b", fail=True), job(tmp_path, "c")]
-    assert statuses(jobs, tmp_path, workers) == {"a": "done", "sub/b": "failed", "c": "done"}
+    assert statuses(jobs, tmp_path) == {"a": "done", "sub/b": "failed", "c": "done"}
     account = json.loads((tmp_path / "accounts" / "sub" / "b.json").read_text())
     assert account["facts"]["said"].endswith("is broken")
     jobs[1] = job(tmp_path, "sub/b")
-    assert statuses(jobs, tmp_path, workers) == {"a": "kept", "sub/b": "done", "c": "kept"}
+    assert statuses(jobs, tmp_path) == {"a": "kept", "sub/b": "done", "c": "kept"}
     (tmp_path / "c").unlink()
     jobs[0] = job(tmp_path, "a", key="another")
-    assert statuses(jobs, tmp_path, workers) == {"a": "done", "sub/b": "kept", "c": "done"}
+    assert statuses(jobs, tmp_path) == {"a": "done", "sub/b": "kept", "c": "done"}
     assert [(tmp_path / name).read_text() for name in ("a", "sub/b", "c")] == ["2", "1", "1"]
 
 
