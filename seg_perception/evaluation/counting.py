@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.evaluation.average_precision import Ranking
+from seg_perception.evaluation.bands import DISTANCES, bands
 from seg_perception.evaluation.boundary import boundary, boundary_width
 from seg_perception.evaluation.confusion import Confusion, confusion, folded
 from seg_perception.evaluation.consistency import Consistency
 from seg_perception.evaluation.counts import Calibration, Coverage, Pixels, Stability
 from seg_perception.evaluation.panoptic import matches, panoptic_quality
-from seg_perception.evaluation.result import DISTANCES, Detections, Segments, bands, no_counts, no_detections
+from seg_perception.evaluation.result import Detections, Segments, no_counts, no_detections
 from seg_perception.evaluation.segments import Overlap, areas
 from seg_perception.evaluation.segments import Segments as Meaning
 from seg_perception.evaluation.sources import Key

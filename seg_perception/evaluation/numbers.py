@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_perception.evaluation.bands import BY_DISTANCE, BY_SIZE, DISTANCES, SIZES, bands
 from seg_perception.evaluation.confusion import Confusion, ratio
 from seg_perception.evaluation.counts import weighted
-from seg_perception.evaluation.result import BY_DISTANCE, BY_SIZE, DISTANCES, SIZES, Evaluation, bands
+from seg_perception.evaluation.result import Evaluation
 from seg_perception.evaluation.sequence import Scores, scored
 from seg_perception.types import Float64Array
 

@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from seg_perception.errors import InputError
 from seg_perception.evaluation.average_precision import THRESHOLDS, AveragePrecision
+from seg_perception.evaluation.bands import DISTANCES, SIZES
 from seg_perception.evaluation.boundary import Boundary
 from seg_perception.evaluation.counts import Calibration, Coverage, Pixels, Stability, joined
 from seg_perception.evaluation.panoptic import PanopticQuality
@@ -48,24 +49,6 @@ Against = Literal["truth", "another model", "nothing"]
 JSON_FILE, ARRAY_FILE = "evaluation.json", "evaluation.npz"
 PART = ".part"
 """What the name of a file or folder ends in until it is whole."""
-
-DISTANCES = ((0.0, 5.0), (5.0, 10.0), (10.0, 20.0), (20.0, 40.0), (40.0, float("inf")))
-"""Metres: the bands by which pixels and things are told apart where depth is known."""
-
-SIZES = (("small", 0.0, 32.0**2), ("medium", 32.0**2, 96.0**2), ("large", 96.0**2, float("inf")))
-"""Pixels of a thing: COCO's. What has just the pixels of a limit belongs to both sides of it, as in pycocotools."""
-
-BY_SIZE, BY_DISTANCE = range(1, 1 + len(SIZES)), range(1 + len(SIZES), 1 + len(SIZES) + len(DISTANCES))
-"""The positions of both among :func:`bands`."""
-
-
-def bands(area: NDArray[Any], distance: NDArray[Any]) -> BoolArray:
-    """``(1 + sizes + distances, N)`` bool: to which bands things of ``area`` ``(N,)`` pixels at ``distance`` ``(N,)``
-    metres (NaN: unknown, so to none) belong; all of them to the first.
-    """
-    rows = [np.ones(len(area), np.bool_)]
-    rows += [(area >= low) & (area <= high) for _, low, high in SIZES]
-    return np.stack(rows + [(distance >= low) & (distance < high) for low, high in DISTANCES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +145,10 @@ class Segments:
 @dataclass(frozen=True, slots=True)
 class Detections:
     """The predicted instances as average precision judges them, as in
-    :class:`~seg_perception.evaluation.average_precision.AveragePrecision`, but once for each of the B :func:`bands`, in
-    which what is outside of the band is nobody's to find: ``right`` and ``ignored`` ``(N, B, 10)`` bool, ``wanted``
-    ``(F, B, C)`` int64 true objects by frame and class. ``frame`` ``(N,)`` int64 of each. ``known`` ``()`` bool: False
-    where the prediction has no scores; then there are none.
+    :class:`~seg_perception.evaluation.average_precision.AveragePrecision`, but once for each of the B
+    :func:`~seg_perception.evaluation.bands.bands`, in which what is outside of the band is nobody's to find: ``right``
+    and ``ignored`` ``(N, B, 10)`` bool, ``wanted`` ``(F, B, C)`` int64 true objects by frame and class. ``frame``
+    ``(N,)`` int64 of each. ``known`` ``()`` bool: False where the prediction has no scores; then there are none.
     """
 
     frame: Int64Array
@@ -219,8 +202,9 @@ class Evaluation:
         return Overlap(truth, predicted, pixels)
 
     def precision(self, frames: Sequence[int] | NDArray[Any] | None = None, band: int = 0) -> AveragePrecision | None:
-        """What average precision of the chosen frames (all, if None), in one of the :func:`bands`, is made of; None
-        where no scores are known. A frame that is named twice counts twice.
+        """What average precision of the chosen frames (all, if None), in one of the
+        :func:`~seg_perception.evaluation.bands.bands`, is made of; None where no scores are known. A frame that is
+        named twice counts twice.
         """
         d = self.detections
         if not d.known:
