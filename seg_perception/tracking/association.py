@@ -66,8 +66,8 @@ def solver() -> Callable[..., tuple[IndexArray, IndexArray]]:
 
 
 def assign(pairs: Pairs, weights: Float64Array) -> tuple[IndexArray, IndexArray]:
-    """The matching (no track and no detection twice) among ``pairs`` with the greatest sum of ``weights`` ``(n,)``, as
-    rows of tracks and rows of detections; pairs without a positive weight are not eligible.
+    """The matching (no track and no detection twice) among ``pairs`` with the greatest sum of ``weights`` ``(n,)``
+    >= 0, as rows of tracks and rows of detections; pairs whose weight is 0 are not eligible.
 
     Pairs that nobody contests are taken at once; only the rest goes through ``scipy.optimize.linear_sum_assignment``.
     """

@@ -110,11 +110,11 @@ def measurements(boxes: Float64Array) -> Float64Array:
     return measured
 
 
-def boxes_of(position: Float64Array) -> Float64Array:
-    """The inverse of :func:`measurements`."""
-    boxes = np.empty_like(position)
-    half = np.exp(position[2:])
+def boxes_of(centre: Float64Array, size: Float64Array) -> Float64Array:
+    """The inverse of :func:`measurements`: ``(4, N)`` boxes of ``(2, N)`` centres and logarithms of sides."""
+    boxes = np.empty((4, centre.shape[1]))
+    half = np.exp(size)
     half *= 0.5
-    np.subtract(position[:2], half, out=boxes[:2])
-    np.add(position[:2], half, out=boxes[2:])
+    np.subtract(centre, half, out=boxes[:2])
+    np.add(centre, half, out=boxes[2:])
     return boxes

@@ -6,6 +6,7 @@ costs as much for ten tracks as for two hundred.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from seg_perception.tracking.kalman import ROWS, UNKNOWN, Filters, boxes_of, measurements
 from seg_perception.types import (
     UNLABELLED,
+    BoolArray,
     Float64Array,
     IndexArray,
     Instances,
@@ -32,7 +34,7 @@ LEAST_VOTE = 1e-6
 VOTE_MEMORY = 0.95
 """What a class vote still weighs one look later."""
 
-MAX_GROWTH = np.log(2.0)
+MAX_GROWTH = math.log(2.0)
 """An unseen track's size at most doubles or halves: beyond that the prediction is a guess."""
 
 _BOX, _ORIGIN, _TIME, _INTEGERS, _VOTES = ROWS, ROWS + 5, ROWS + 9, ROWS + 10, ROWS + 14
@@ -90,10 +92,29 @@ class State:
     integers; ``masks`` ``(N,)`` those of the last detections.
     """
 
-    __slots__ = ("cells", "masks")
-
     def __init__(self, cells: Float64Array, masks: ObjectArray) -> None:
+        integers = cells[_INTEGERS:_VOTES].view(np.int64)
         self.cells, self.masks = cells, masks
+        self.filters = Filters(cells[:ROWS])
+        """Where the tracks are, at the timeline's anchor."""
+        self.box: Float64Array = cells[_BOX : _BOX + 4]
+        """``(4, N)`` the last detection's box."""
+        self.scores: Float64Array = cells[_BOX + 4]
+        """``(N,)`` the last detection's."""
+        self.origin: Float64Array = cells[_ORIGIN:_TIME]
+        """``(4, N)`` the filter's position when the track was last seen: its way since then carries box and mask."""
+        self.time: Float64Array = cells[_TIME]
+        """``(N,)`` the tracker's own time when the track was last seen."""
+        self.seen: Int64Array = integers[0]
+        """``(N,)`` the stamp of the last detection."""
+        self.hits: Int64Array = integers[1]
+        """``(N,)`` detections so far."""
+        self.flags: Int64Array = integers[2]
+        """``(N,)`` :data:`HIDDEN` and :data:`UNCONFIRMED`."""
+        self.ids: Int64Array = integers[3]
+        """``(N,)``, 0 while not confirmed."""
+        self.votes: Float64Array = cells[_VOTES:]
+        """``(classes so far, N)``."""
 
     @classmethod
     def empty(cls) -> State:
@@ -103,118 +124,62 @@ class State:
     def __len__(self) -> int:
         return len(self.masks)
 
-    def _row(self, row: int) -> Float64Array:
-        cells: Float64Array = self.cells[row]
-        return cells
-
-    @property
-    def filters(self) -> Filters:
-        """Where the tracks are, at the timeline's anchor."""
-        return Filters(self.cells[:ROWS])
-
-    @property
-    def box(self) -> Float64Array:
-        """``(4, N)`` the last detection's box."""
-        return self.cells[_BOX : _BOX + 4]
-
-    @property
-    def scores(self) -> Float64Array:
-        """``(N,)`` the last detection's."""
-        return self._row(_BOX + 4)
-
-    @property
-    def origin(self) -> Float64Array:
-        """``(4, N)`` the filter's position when the track was last seen: its way since then carries box and mask."""
-        return self.cells[_ORIGIN : _ORIGIN + 4]
-
-    @property
-    def time(self) -> Float64Array:
-        """``(N,)`` the tracker's own time when the track was last seen."""
-        return self._row(_TIME)
-
-    @property
-    def seen(self) -> Int64Array:
-        """``(N,)`` the stamp of the last detection."""
-        return self._row(_INTEGERS).view(np.int64)
-
-    @property
-    def hits(self) -> Int64Array:
-        """``(N,)`` detections so far."""
-        return self._row(_INTEGERS + 1).view(np.int64)
-
-    @property
-    def ids(self) -> Int64Array:
-        """``(N,)``, 0 while not confirmed."""
-        return self._row(_INTEGERS + 2).view(np.int64)
-
-    @property
-    def flags(self) -> Int64Array:
-        """``(N,)`` :data:`HIDDEN` and :data:`UNCONFIRMED`."""
-        return self._row(_INTEGERS + 3).view(np.int64)
-
-    @property
-    def votes(self) -> Float64Array:
-        """``(classes so far, N)``."""
-        return self.cells[_VOTES:]
+    def take(self, rows: IndexArray) -> State:
+        """The tracks ``rows``."""
+        return State(self.cells.take(rows, axis=1), self.masks.take(rows))
 
     def growth(self, position: Float64Array) -> Float64Array:
         """``(2, N)`` what ``position`` ``(4, N)`` says that the boxes' sides have grown by (as logarithms) since the
         last detection, within reason.
         """
-        grown = position[2:] - self.cells[_ORIGIN + 2 : _TIME]
+        grown: Float64Array = position[2:] - self.origin[2:]
         np.maximum(grown, -MAX_GROWTH, out=grown)
         np.minimum(grown, MAX_GROWTH, out=grown)
         return grown
 
-    @property
     def boxes(self) -> Float64Array:
-        """``(4, N)`` the filters' boxes at the anchor."""
-        position = self.cells[:4].copy()
-        np.add(self.growth(position), self.cells[_ORIGIN + 2 : _TIME], out=position[2:])
-        return boxes_of(position)
+        """``(4, N)`` where the filters expect the boxes at the anchor."""
+        position = self.cells[:4]
+        size = self.growth(position)
+        size += self.origin[2:]
+        return boxes_of(position[:2], size)
 
-    def take(self, rows: IndexArray) -> State:
-        """The tracks ``rows``."""
-        return State(self.cells.take(rows, axis=1), self.masks.take(rows))
-
-    def continued(self, rows: IndexArray, found: Detections, stamp: int, time: float, noise: float) -> State:
-        """The tracks ``rows``, each corrected by what it was ``found`` as; then a new one, unconfirmed, for each
-        detection that is left. Their classes must have room (:meth:`widen`).
+    def after(
+        self, rows: IndexArray, found: Detections, looked: BoolArray, stamp: int, time: float, noise: float
+    ) -> State:
+        """What a look makes of the tracks: ``rows`` are corrected by what they were ``found`` as, row by row; of the
+        others those that were ``looked`` for are hidden, or end where they had no id; and each detection that is left
+        starts a track. The classes that were found must have room (:meth:`widened`).
         """
-        cells = self.cells.take(rows, axis=1)
+        n, seen = len(self), self.cells.take(rows, axis=1)
         if len(found) > len(rows):
-            fresh = _NOBODY[: len(cells)].repeat(len(found) - len(rows), axis=1)
-            cells = np.concatenate((cells, fresh), axis=1)
-        tracks = State(cells, found.masks)
-        filters, hits, flags, votes = tracks.filters, tracks.hits, tracks.flags, tracks.votes
-        filters.update(measurements(found.boxes), noise)
-        cells[_BOX:_ORIGIN] = found.numbers
-        tracks.origin[:] = filters.position
-        tracks.time[:] = time
-        tracks.seen[:] = stamp
-        hits += 1
-        flags &= UNCONFIRMED
+            fresh = _NOBODY[: len(seen)].repeat(len(found) - len(rows), axis=1)
+            seen = np.concatenate((seen, fresh), axis=1)
+        Filters(seen[:ROWS]).update(measurements(found.boxes), noise)
+        seen[_BOX:_ORIGIN] = found.numbers
+        seen[_ORIGIN:_TIME] = seen[:4]
+        seen[_TIME] = time
+        integers, votes = seen[_INTEGERS:_VOTES].view(np.int64), seen[_VOTES:]
+        integers[0] = stamp
+        integers[1] += 1
+        integers[2] &= UNCONFIRMED
         votes *= VOTE_MEMORY
         votes[found.labels, np.arange(len(found))] += np.maximum(found.scores, LEAST_VOTE)
-        return tracks
-
-    def renewed(self, rows: IndexArray, seen: State) -> State:
-        """These tracks without those that have ended; ``rows`` are what the first columns of ``seen`` have made of
-        them, and further ones follow at the end.
-        """
-        n, lasting = len(self), self.flags != HIDDEN | UNCONFIRMED
-        columns = np.arange(n + len(seen))
-        columns[rows] = columns[n : n + len(rows)]
+        # Columns of the old ones and the seen ones, in the order in which they go on.
+        lasting = np.bitwise_or(self.flags, looked, out=self.flags) != HIDDEN | UNCONFIRMED  # HIDDEN is 1, as True is.
         lasting[rows] = True
+        columns = np.arange(n + len(found))
+        columns[rows] = columns[n : n + len(rows)]
         kept = np.concatenate((columns[:n].compress(lasting), columns[n + len(rows) :]))
-        cells = np.concatenate((self.cells, seen.cells), axis=1)
-        return State(cells.take(kept, axis=1), np.concatenate((self.masks, seen.masks)).take(kept))
+        cells = np.concatenate((self.cells, seen), axis=1)
+        return State(cells.take(kept, axis=1), np.concatenate((self.masks, found.masks)).take(kept))
 
-    def widen(self, classes: int) -> None:
-        """Make room for the votes of so many classes."""
+    def widened(self, classes: int) -> State:
+        """These with room for the votes of so many classes."""
         missing = classes - len(self.votes)
-        if missing > 0:
-            self.cells = np.concatenate((self.cells, np.zeros((missing, len(self)))))
+        if missing <= 0:
+            return self
+        return State(np.concatenate((self.cells, np.zeros((missing, len(self))))), self.masks)
 
 
 def _nobody() -> Float64Array:

@@ -131,14 +131,12 @@ class Tracker:
         self._timeline.rebase(moment)
 
     def _look(self, look: Look, time: float, config: TrackerConfig) -> None:
-        state, found = self._state, Detections.of(look.instances, self._limits, config.low_score)
-        state.widen(int(found.labels.max(initial=0)) + 1)
-        boxes = state.boxes
+        found = Detections.of(look.instances, self._limits, config.low_score)
+        self._state = self._state.widened(int(found.labels.max(initial=0)) + 1)
+        boxes = self._state.boxes()
         rows, picks = self._associate(boxes, found, config)
-        seen = state.continued(rows, found.take(picks), look.stamp, time, config.noise)
-        flags = state.flags
-        flags |= _looked_for(boxes, look.regions, self._size)  # HIDDEN is 1, as True is.
-        self._state = state.renewed(rows, seen)
+        looked = _looked_for(boxes, look.regions, self._size)
+        self._state = self._state.after(rows, found.take(picks), looked, look.stamp, time, config.noise)
         self._crowd_out()
         self._confirm(config.min_hits)
 
