@@ -2,8 +2,8 @@
 
 Association follows ByteTrack (Zhang et al., ECCV 2022): confirmed tracks first meet the detections with high scores,
 those that find none then meet the low-scored ones (an object that is half hidden is still there), and unconfirmed
-tracks get what is left. The state is a structure of arrays, one row per track, so that a step costs the same few array
-operations for one track or two hundred.
+tracks get what is left. The state is one matrix, a column per track, so that a step costs the same few array operations
+for one track or two hundred.
 """
 
 from __future__ import annotations
