@@ -334,6 +334,18 @@ def test_an_optical_frame_at_the_top_has_no_up_for_boxes_and_grid() -> None:
     assert all(Costmap(SPACE, GridConfig())(p) is None for p in found)
 
 
+def test_a_fixed_frame_that_nobody_knows_is_said_and_organised_points_go_out() -> None:
+    road = Road(fixed_frame="nowhere")
+    road.projector.add_masks(masks(0))
+    road.projector.add_depth(depth(0))
+    (found,) = road.ready()
+    assert found.to_fixed is None
+    assert road.counts("tf_missing", "depth") == [1, 1]
+    (sentence,) = road.said
+    assert sentence.startswith("no transform names the frame 'nowhere'")
+    assert sentence.endswith("boxes and costmap are not made")
+
+
 def standing(height: float = 1.0) -> Masks:
     """Road in the lower half, and person #7 on it whose feet are ``height / 0.2`` metres ahead."""
     panoptic = np.full((HEIGHT, WIDTH), SPACE.id("sky"), np.int32)
@@ -381,6 +393,18 @@ def test_flat_ground_without_any_transform_stands_below_the_camera() -> None:
     assert found.to_fixed is not None
     np.testing.assert_allclose(found.to_fixed, mounted(1.0, 0.1))
     assert road.said == []
+
+
+def test_flat_ground_stands_in_for_depth_but_not_for_clouds() -> None:
+    road, rows = Road(source="flat", flat=FlatConfig(height=1.0)), table(SPACE, ProjectionConfig())
+    road.projector.add_depth(depth(0))
+    road.projector.add_cloud(cloud(START))
+    road.projector.add_masks(standing())
+    found = road.ready(end=True)
+    assert sorted((p.kind, p.leading) for p in found) == [("flat", True), ("lidar", False)]
+    organised = next(row for row in rows if row.topic == "semantic/points")
+    assert sum(organised.build(p) is not None for p in found) == 1, "one cloud for each stamp"
+    assert road.counts("unpaired_depth") == [0]
 
 
 def test_flat_ground_whose_frame_nobody_knows_is_said_and_counted() -> None:

@@ -82,9 +82,8 @@ class Projection:
     ``points`` are in ``frame_id`` at ``stamp``: for ``depth`` and ``flat`` the mask's own (one point per pixel, row by
     row, as ``shape`` says), for ``lidar`` the cloud's. ``optical`` ``(N, 3)`` float32 are the same points in the frame
     of ``masks`` at its stamp, where robot and camera stood when the image was taken; ``camera`` projects them onto its
-    pixels. ``to_fixed`` takes those into
-    ``fixed_frame``; None where transforms do not say. ``leading`` says whether obstacles, objects and grid are made
-    from this source.
+    pixels. ``to_fixed`` takes those into ``fixed_frame``; None where transforms do not say. ``leading`` says whether
+    obstacles, objects and grid are made from this source.
     """
 
     kind: Kind
@@ -192,6 +191,8 @@ class Projector:
 
     def add_depth(self, message: Any) -> None:
         """A ``sensor_msgs/Image`` of depth."""
+        if self.config.source == "flat":
+            return  # the organised points of this stamp are those on flat ground; a second cloud would contradict them
         with self._counting("bad_depth"):
             stamp, frame_id, metres = stamp_of(message), message.header.frame_id, depth_metres(message)
             if not np.isfinite(metres).any():
@@ -321,6 +322,8 @@ class Projector:
         except TransformError as error:
             if error.reason == "late":
                 raise  # worth the wait: boxes and grid stand in the fixed frame
+            self.counts[f"tf_{error.reason}"] += 1
+            self._say(f"{error}; boxes and costmap are not made")
             return None
 
     def _leads(self, kind: Kind, stamp: int) -> bool:
