@@ -346,6 +346,17 @@ def test_a_fixed_frame_that_nobody_knows_is_said_and_organised_points_go_out() -
     assert sentence.endswith("boxes and costmap are not made")
 
 
+@pytest.mark.parametrize(("name", "stands"), [("/odom", True), (f"/{OPTICAL}", False)])
+def test_a_leading_slash_is_no_part_of_the_fixed_frame(name: str, stands: bool) -> None:
+    road = Road(fixed_frame=name)
+    road.projector.add_masks(masks(0))
+    road.projector.add_depth(depth(0))
+    (found,) = road.ready()
+    assert found.fixed_frame == name[1:]
+    assert (found.to_fixed is not None) == stands
+    assert road.counts("no_fixed_frame") == [not stands]
+
+
 def standing(height: float = 1.0) -> Masks:
     """Road in the lower half, and person #7 on it whose feet are ``height / 0.2`` metres ahead."""
     panoptic = np.full((HEIGHT, WIDTH), SPACE.id("sky"), np.int32)
@@ -413,6 +424,20 @@ def test_flat_ground_whose_frame_nobody_knows_is_said_and_counted() -> None:
     assert not road.ready()
     assert road.counts("tf_missing", "flat") == [1, 0]
     assert "no transform names the frame 'base_footprint'" in road.said[0]
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"), [("roof", "is -1.00 m, expected more than 0"), (OPTICAL, "is 0.00 m, expected")]
+)
+def test_flat_ground_that_is_not_below_the_camera_is_said_and_counted(frame: str, words: str) -> None:
+    transforms = robot()
+    transforms.add("base", "roof", 0, (0, 0, 2), (0, 0, 0, 1), static=True)
+    road = Road(transforms, source="flat", flat=FlatConfig(frame=frame))
+    road.projector.add_masks(standing())
+    assert not road.ready()
+    assert road.counts("bad_calibration", "flat") == [1, 0]
+    assert words in road.said[0]
+    assert "projection.flat.frame" in road.said[0]
 
 
 def paired(clouds: list[float], frames: list[float], end: bool = False) -> list[tuple[float, float]]:

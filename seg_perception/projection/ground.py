@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_perception.errors import InputError
 from seg_perception.labels import LabelSpace
 from seg_perception.projection.camera import Camera
 from seg_perception.schema import option
@@ -95,7 +96,14 @@ def flat_ground(
     which ``pose`` ``(4, 4)`` is the camera's; so does the foot of whatever stands on it: the pixel right above ground.
     What is above the foot would be smeared over what is behind, and is left out, as is everything beyond ``reach``
     metres. A slope of 1 degree moves a point 10 m away from a camera 1 m high by 1.5 m: trust it near by.
+
+    Raises :class:`InputError` for a camera that is not above that plane.
     """
+    if not pose[2, 3] > 0:
+        raise InputError(
+            f"the height of the camera above flat ground is {pose[2, 3]:.2f} m, expected more than 0; name a frame "
+            "that lies on the ground by projection.flat.frame, or give projection.flat.height"
+        )
     on_ground = ground[panoptic.semantic]
     foot = np.zeros_like(on_ground)
     foot[:-1] = ~on_ground[:-1] & on_ground[1:] & (panoptic.semantic[:-1] != UNLABELLED)

@@ -333,7 +333,8 @@ class Projector:
         return kind == "lidar" or not lidar_comes
 
     def _fixed_frame(self, frame: str) -> str:
-        return self.config.fixed_frame or self.transforms.fixed_frame(frame)
+        # tf2 refuses the headers of what stands in a frame with a leading slash.
+        return self.config.fixed_frame.lstrip("/") or self.transforms.fixed_frame(frame)
 
     def _camera(self, role: str, model: CameraModel, rectified: bool) -> Camera:
         key = b"".join(part.tobytes() for part in (model.k, model.d, model.r, model.p))
