@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from seg_perception.calibration import camera_model
-from seg_perception.errors import ConfigError, InputError
+from seg_perception.errors import InputError
 from seg_perception.frames import stamp_of
 from seg_perception.labels import LabelSpace
 from seg_perception.outputs import View, scaled_camera
@@ -27,7 +27,7 @@ from seg_perception.projection.labelling import Kinds, LabellingConfig, label_pi
 from seg_perception.projection.motion import seen_from
 from seg_perception.projection.objects import ObjectsConfig
 from seg_perception.projection.pairing import Kind, Masks, Pair, Pairing
-from seg_perception.projection.transforms import Matrix, TransformBuffer, TransformError
+from seg_perception.projection.transforms import Matrix, TransformBuffer, TransformError, add_extrinsic
 from seg_perception.records import Header
 from seg_perception.schema import option
 from seg_perception.types import NANOSECONDS, CameraModel, Float32Array, LabelledPoints
@@ -391,33 +391,3 @@ class _Counting:
             self._projector.counts[self._reason] += 1
             self._projector._say(f"{self._where}{error}")
         return isinstance(error, InputError)
-
-
-def add_extrinsic(transforms: TransformBuffer, line: str) -> None:
-    """Take a static transform from a line of a parameter; raises :class:`ConfigError`."""
-    words = line.split()
-    try:
-        numbers = [float(word) for word in words[2:]]
-    except ValueError:
-        numbers = []
-    itself = len(words) > 1 and words[0].lstrip("/") == words[1].lstrip("/")
-    no_turn = len(numbers) == 7 and not np.any(numbers[3:])
-    if len(numbers) not in (6, 7) or not np.isfinite(numbers).all() or itself or no_turn:
-        raise ConfigError(
-            f"projection.extrinsics: '{line}' cannot be read; expected 'parent child x y z qx qy qz qw' or 'parent "
-            "child x y z roll pitch yaw', of two frames and with a quaternion that is not zero"
-        )
-    position = (numbers[0], numbers[1], numbers[2])
-    turn = _quaternion(*numbers[3:]) if len(numbers) == 6 else (numbers[3], numbers[4], numbers[5], numbers[6])
-    transforms.add(words[0], words[1], 0, position, turn, static=True)
-
-
-def _quaternion(roll: float, pitch: float, yaw: float) -> tuple[float, float, float, float]:
-    """x, y, z, w of fixed-axis angles (REP 103)."""
-    cr, sr, cp, sp, cy, sy = (f(a / 2) for a in (roll, pitch, yaw) for f in (np.cos, np.sin))
-    return (
-        float(sr * cp * cy - cr * sp * sy),
-        float(cr * sp * cy + sr * cp * sy),
-        float(cr * cp * sy - sr * sp * cy),
-        float(cr * cp * cy + sr * sp * sy),
-    )

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_perception.errors import SegPerceptionError
+from seg_perception.errors import ConfigError, SegPerceptionError
 from seg_perception.frames import stamp_of
 from seg_perception.types import NANOSECONDS, TIME_JUMP
 
@@ -165,6 +165,36 @@ class TransformBuffer:
                 f"no transform names the frame '{unknown[0]}' (known frames: {known}); publish it on /tf or /tf_static"
             )
         return f"the frames '{source}' and '{target}' are not connected by transforms; publish the one between them"
+
+
+def add_extrinsic(transforms: TransformBuffer, line: str) -> None:
+    """Take a static transform from a line of a parameter; raises :class:`ConfigError`."""
+    words = line.split()
+    try:
+        numbers = [float(word) for word in words[2:]]
+    except ValueError:
+        numbers = []
+    itself = len(words) > 1 and words[0].lstrip("/") == words[1].lstrip("/")
+    no_turn = len(numbers) == 7 and not np.any(numbers[3:])
+    if len(numbers) not in (6, 7) or not np.isfinite(numbers).all() or itself or no_turn:
+        raise ConfigError(
+            f"projection.extrinsics: '{line}' cannot be read; expected 'parent child x y z qx qy qz qw' or 'parent "
+            "child x y z roll pitch yaw', of two frames and with a quaternion that is not zero"
+        )
+    position = (numbers[0], numbers[1], numbers[2])
+    turn = _quaternion(*numbers[3:]) if len(numbers) == 6 else (numbers[3], numbers[4], numbers[5], numbers[6])
+    transforms.add(words[0], words[1], 0, position, turn, static=True)
+
+
+def _quaternion(roll: float, pitch: float, yaw: float) -> tuple[float, float, float, float]:
+    """x, y, z, w of fixed-axis angles (REP 103)."""
+    cr, sr, cp, sp, cy, sy = (f(a / 2) for a in (roll, pitch, yaw) for f in (np.cos, np.sin))
+    return (
+        float(sr * cp * cy - cr * sp * sy),
+        float(cr * sp * cy + sr * cp * sy),
+        float(cr * cp * sy - sr * sp * cy),
+        float(cr * cp * cy + sr * sp * sy),
+    )
 
 
 def _chained(edges: list[tuple[str, _Edge | None]], stamp: int) -> Matrix:
