@@ -114,7 +114,7 @@ def _heard(path: Path, prediction: Source) -> dict[Key, float]:
         heard = {int(stamp): float(s) for stamp, s in json.loads(path.read_text(encoding="utf-8"))["latency_s"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"--latency {path}: is no file that `seg_perception listen -o` wrote ({error})") from error
-    latency: dict[Key, float] = {key: heard[key] for key in prediction.keys if key in heard}  # type: ignore[index]
+    latency: dict[Key, float] = {key: heard[key] for key in prediction.keys if key in heard}
     if not latency:
         raise InputError(
             f"--latency {path}: has none of the {count(len(prediction.keys), 'frame')} of {prediction.path} among its "
