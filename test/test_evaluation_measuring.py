@@ -236,6 +236,16 @@ def test_streaming_takes_the_newest_answer_that_was_there() -> None:
     assert found.frames.pixels.right.sum(1).tolist() == [4, 4, 4, 4]
 
 
+@pytest.mark.parametrize(("late", "right"), [(0.0, [4, 4, 4]), (0.1, [0, 0, 0]), (0.2, [0, 0, 4])])
+def test_streaming_has_an_answer_at_the_very_stamp(late: float, right: list[int]) -> None:
+    """Stamps of our days in nanoseconds are beyond what a float tells apart."""
+    keys = [1_767_225_600_000_000_001 + k * SECOND // 10 for k in range(3)]
+    truth = [np.full((2, 2), label, np.int32) for label in (ROAD, SKY, ROAD)]
+    maps = Maps(truth, keys=keys)
+    found = measure(sides(maps, maps), Rules(border=0), latency=dict.fromkeys(keys, late))
+    assert found.frames.streaming.right.sum(1).tolist() == right
+
+
 def test_small_things_are_void_for_every_number() -> None:
     truth = np.full((20, 20), ROAD, np.int32)
     truth[:3, :3] = 1 << 16 | PERSON
