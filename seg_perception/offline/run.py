@@ -29,7 +29,7 @@ from seg_perception.interfaces import serialised, typestore
 from seg_perception.labels import LabelSpace
 from seg_perception.offline import many
 from seg_perception.offline.bags import Bag, Message, Topic, namespace
-from seg_perception.offline.collection import Source, find
+from seg_perception.offline.collection import Source, find, refuse_within
 from seg_perception.offline.projection import BagProjection, projected_outputs
 from seg_perception.offline.report import RunReport, as_note, provenance
 from seg_perception.offline.writer import BagWriter, qos
@@ -328,6 +328,7 @@ def _command_many(sources: Sequence[Source], arguments: argparse.Namespace) -> i
 
     if arguments.output.suffix == ".mcap":
         raise ConfigError(f"-o {arguments.output}: {len(sources)} bags do not go into one file; expected a folder")
+    refuse_within(arguments.output, arguments.bags)
     workers = many.chosen(arguments)
     config = workers.configured(scenario.load(arguments.config, arguments.set))
     todo = jobs(
