@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seg_perception.errors import ConfigError
 from seg_perception.labels import LabelSpace
 from seg_perception.projection.camera import Camera
 from seg_perception.projection.grid import GridConfig, GridMemory
-from seg_perception.projection.ground import flat_ground, ground_table, mounted
+from seg_perception.projection.ground import FlatConfig, flat_ground, ground_table, mounted
 from seg_perception.types import CameraModel, PanopticMap
 
 LABELS = LabelSpace.load("navigation")
@@ -67,3 +68,9 @@ def test_a_camera_that_looks_down_has_the_ground_below_its_axis() -> None:
     pose = mounted(1.0, np.pi / 4)
     np.testing.assert_allclose(pose[:3, :3] @ (0, 0, np.sqrt(2)) + pose[:3, 3], (1, 0, 0), atol=1e-12)
     assert np.linalg.det(pose[:3, :3]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("frame", ["", "/"])
+def test_ground_without_a_frame_is_refused(frame: str) -> None:
+    with pytest.raises(ConfigError, match=r"projection: flat\.frame is empty; expected the name"):
+        FlatConfig(frame=frame)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_perception.errors import InputError
+from seg_perception.errors import ConfigError, InputError
 from seg_perception.labels import LabelSpace
 from seg_perception.projection.camera import Camera
 from seg_perception.schema import option
@@ -34,6 +34,12 @@ class FlatConfig:
     )
     pitch: float = option(0.0, "radians that the camera looks down; used with height", ge=-1.5, le=1.5)
     reach: float = option(10.0, "metres from the camera beyond which nothing is taken to be flat", ge=0.5, le=1000.0)
+
+    def __post_init__(self) -> None:
+        if not self.frame.strip("/"):
+            raise ConfigError(
+                "projection: flat.frame is empty; expected the name of a frame on the ground, such as base_footprint"
+            )
 
 
 def ground_table(labels: LabelSpace) -> BoolArray:
