@@ -15,10 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seg_perception.types import Float64Array
+from seg_perception.types import Float64Array, IndexArray
 
 INITIAL_SPEED = 1.0
 """Standard deviation of a new track's velocity, in box sizes (logarithms: e-folds) per second."""
+
+FOLLOWED = 0.02
+"""Standard deviation, in box sizes, of the way that points followed in pictures tell of a thing."""
 
 
 @dataclass(slots=True)
@@ -56,6 +59,16 @@ class Filters:
         gained = np.array(((dt**3 / 3.0,), (dt**2 / 2.0,), (dt,)))
         self.position += dt * self.velocity
         self.covariance[:] = step @ self.covariance + agility**2 * gained
+
+    def steer(self, rows: IndexArray, missed: Float64Array, dt: float) -> None:
+        """Correct the velocities of the filters ``rows`` before they are moved by ``dt`` > 0: they are known to come
+        out by ``missed`` ``(4, n)`` elsewhere than predicted.
+        """
+        covariance = self.covariance[:, rows]
+        gain = covariance[2] / (covariance[2] + (FOLLOWED / dt) ** 2)
+        self.velocity[:, rows] += gain * missed / dt
+        covariance[1:] *= 1.0 - gain
+        self.covariance[:, rows] = covariance
 
     def warp(self, motion: Float64Array) -> None:
         """Move every filter with the image: ``motion`` ``(2, 3)`` is affine, and its scale that of the boxes too."""

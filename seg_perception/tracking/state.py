@@ -69,7 +69,7 @@ class Detections:
 
 
 class State:
-    """N tracks: ``numbers`` ``(21, N)`` and ``integers`` ``(4, N)``, whose rows have names here, all of them views;
+    """N tracks: ``numbers`` ``(21, N)`` and ``integers`` ``(5, N)``, whose rows have names here, all of them views;
     ``votes`` ``(N, classes so far)``; ``masks`` those of the last detections.
     """
 
@@ -94,10 +94,13 @@ class State:
         self.hidden: Int64Array = integers[3]
         """``(N,)`` 1 for a track that was missed where the network looked, else 0."""
 
+        self.sighting: Int64Array = integers[4]
+        """``(N,)`` the running number of the last detection, by which what is followed since is found."""
+
     @classmethod
     def empty(cls) -> State:
         """No track."""
-        return cls(np.zeros((21, 0)), np.zeros((4, 0), np.int64), np.zeros((0, 1), np.float32), [])
+        return cls(np.zeros((21, 0)), np.zeros((5, 0), np.int64), np.zeros((0, 1), np.float32), [])
 
     @classmethod
     def born(cls, found: Detections, stamp: int, time: float, noise: float, classes: int) -> State:
@@ -105,7 +108,7 @@ class State:
         n = len(found.masks)
         votes = np.zeros((n, classes), np.float32)
         votes[np.arange(n), found.labels] = np.maximum(found.scores, LEAST_VOTE)
-        state = cls(np.empty((21, n)), np.zeros((4, n), np.int64), votes, list(found.masks))
+        state = cls(np.empty((21, n)), np.zeros((5, n), np.int64), votes, list(found.masks))
         state.filters.start(measurements(found.boxes), noise)
         state.box[:], state.origin[:] = found.boxes, state.filters.position
         state.time[:], state.scores[:] = time, found.scores

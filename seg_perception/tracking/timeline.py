@@ -6,24 +6,33 @@ look at an older frame costs nothing but to ask for that frame instead, and noth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from seg_perception.types import Float64Array
+import numpy as np
+
+from seg_perception.tracking.points import Picture, Points, Ways
+from seg_perception.types import Float64Array, Int64Array, Mask
 
 LONGEST = 512
 """Frames that are remembered when nobody looks; then the anchor moves up to the middle of them."""
+
+PICTURES = 64
+"""Newest frames whose pictures are remembered: older looks are of no use."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moment:
     """One frame: its ``stamp``, the tracker's own ``time`` in seconds, which never goes back, and the affine motions
-    ``(2, 3)`` of the image from the frame before (``step``) and from the anchor (``motion``), None where it is still.
+    ``(2, 3)`` of the image from the frame before (``step``) and from the anchor (``motion``), None where it is still;
+    its ``picture``, if there is one, and the ``ways`` of what was seen before it.
     """
 
     stamp: int
     time: float
     step: Float64Array | None
     motion: Float64Array | None
+    picture: Picture | None
+    ways: Ways
 
 
 class Timeline:
@@ -31,6 +40,7 @@ class Timeline:
 
     def __init__(self) -> None:
         self._moments: list[Moment] = []
+        self._points = Points.none()
 
     @property
     def anchor(self) -> Moment:
@@ -42,14 +52,18 @@ class Timeline:
         """The newest frame."""
         return self._moments[-1]
 
-    def advance(self, stamp: int, step: Float64Array | None) -> None:
+    def advance(self, stamp: int, step: Float64Array | None, picture: Picture | None) -> None:
         """Add a frame; a ``stamp`` that stands still or goes back takes no time."""
         if not self._moments:
-            self._moments.append(Moment(stamp, 0.0, None, None))
+            self._moments.append(Moment(stamp, 0.0, None, None, picture, Ways.none()))
             return
         last = self.now
         time = last.time + max(stamp - last.stamp, 0) * 1e-9
-        self._moments.append(Moment(stamp, time, step, composed(step, last.motion)))
+        self._points = self._points.followed(last.picture, picture, step)
+        motion = composed(step, last.motion)
+        self._moments.append(Moment(stamp, time, step, motion, picture, self._points.ways()))
+        if len(self._moments) > PICTURES:
+            self._moments[-PICTURES - 1] = replace(self._moments[-PICTURES - 1], picture=None)
 
     def at(self, stamp: int) -> Moment | None:
         """The newest frame that is not newer than ``stamp``; None when it lies before the anchor."""
@@ -69,10 +83,29 @@ class Timeline:
         """Make the moment ``anchor`` the anchor and forget those before it."""
         moments = self._moments
         later = moments[moments.index(anchor) + 1 :] if anchor is not self.now else []
-        self._moments = [Moment(anchor.stamp, anchor.time, None, None)]
+        self._moments = [replace(anchor, step=None, motion=None)]
         for moment in later:
-            motion = composed(moment.step, self.now.motion)
-            self._moments.append(Moment(moment.stamp, moment.time, moment.step, motion))
+            self._moments.append(replace(moment, motion=composed(moment.step, self.now.motion)))
+
+    def see(self, masks: Sequence[Mask], numbers: Int64Array) -> None:
+        """Things were seen at the anchor: follow what their ``masks`` show from there to now. ``numbers`` are their
+        sightings, increasing, and greater than all before.
+        """
+        before = self.anchor
+        if before.picture is None or not len(numbers):
+            return
+        points = Points.on(masks, numbers, before.picture)
+        for i, moment in enumerate(self._moments[1:], start=1):
+            points = points.followed(before.picture, moment.picture, moment.step)
+            self._moments[i] = replace(moment, ways=moment.ways.joined(points.ways()))
+            before = moment
+        self._points = self._points.joined(points)
+
+    def keep(self, numbers: Int64Array) -> None:
+        """Follow nothing but the sightings ``numbers`` from now on."""
+        kept = np.isin(self._points.numbers, numbers)
+        if not kept.all():
+            self._points = self._points.take(kept)
 
 
 def composed(second: Float64Array | None, first: Float64Array | None) -> Float64Array | None:

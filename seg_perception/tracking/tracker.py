@@ -18,6 +18,7 @@ from seg_perception.tracking.association import Pairs, assign, grown, overlappin
 from seg_perception.tracking.carry import NOTHING, moved, rectangles
 from seg_perception.tracking.ids import IdCounter
 from seg_perception.tracking.kalman import boxes_of, growth
+from seg_perception.tracking.points import Picture
 from seg_perception.tracking.state import Detections, State
 from seg_perception.tracking.timeline import Moment, Timeline
 from seg_perception.types import BoolArray, Float32Array, Float64Array, IndexArray, Look, Tracks
@@ -82,7 +83,7 @@ class Tracker:
     def reset(self) -> None:
         """Forget every track, as after a backwards time jump; ids go on counting."""
         self._timeline = Timeline()
-        self._state = State.empty()
+        self._state, self._sightings = State.empty(), 0
 
     def step(
         self,
@@ -91,6 +92,7 @@ class Tracker:
         look: Look | None,
         config: TrackerConfig,
         motion: Float64Array | None = None,
+        picture: Picture | None = None,
     ) -> Tracks:
         """Carry every track to ``stamp`` and, where the instance network looked, continue, start and hide tracks.
 
@@ -98,8 +100,9 @@ class Tracker:
         frame or of an older one, which is then made up for as if it had come in time; one that is older than another
         before it is ignored. Only tracks in its regions can be missed. Detections that are not finite, unlabelled,
         empty or outside the image are ignored. ``motion`` ``(2, 3)`` is how the image moved since the frame before
-        (see :class:`~seg_perception.tracking.motion.CameraMotion`), None where that is not known. A stamp that stands
-        still or goes back takes no time; an image of another size starts afresh.
+        (see :class:`~seg_perception.tracking.motion.CameraMotion`), None where that is not known. ``picture`` is the
+        frame's: in it is measured how each thing has moved since it was seen (:mod:`~seg_perception.tracking.points`);
+        without it that is predicted. A stamp that stands still or goes back takes no time; an image of another size starts afresh.
 
         Returns all live tracks, oldest first. Boxes are clipped to the image (an empty box at its border where a track
         has left it). A hidden track's mask is empty: it claims no pixel.
@@ -108,7 +111,7 @@ class Tracker:
             self.reset()
             self._size, self._limits = size, np.array([*size, *size], np.float64)[:, None]
         timeline = self._timeline
-        timeline.advance(stamp, motion)
+        timeline.advance(stamp, motion, picture)
         self._forget(config.max_lost)
         moment = None if look is None else timeline.at(look.stamp)
         if look is not None and moment is not None:
@@ -122,16 +125,39 @@ class Tracker:
         state = self._state
         kept = state.time >= self._timeline.now.time - max_lost
         if not kept.all():
-            self._state = state.take(np.flatnonzero(kept))
+            self._state = state = state.take(np.flatnonzero(kept))
+            self._timeline.keep(state.sighting)
 
     def _move_to(self, moment: Moment, agility: float) -> None:
         """Move the filters, and the anchor at which they stand, to ``moment``."""
         filters, dt = self._state.filters, moment.time - self._timeline.anchor.time
+        measured, expected = self._measured(moment), self._expected(moment)
+        rows = np.isfinite(measured[0]).nonzero()[0]
         if dt > 0.0:
+            filters.steer(rows, (measured - expected).take(rows, axis=1), dt)
             filters.predict(dt, agility)
         if moment.motion is not None:
             filters.warp(moment.motion)
+        filters.position[:, rows] = measured[:, rows]
         self._timeline.rebase(moment)
+
+    def _expected(self, moment: Moment) -> Float64Array:
+        """``(4, N)`` where the tracks are at ``moment`` if they go on as before."""
+        filters = self._state.filters
+        position = filters.position + (moment.time - self._timeline.anchor.time) * filters.velocity
+        if moment.motion is not None:
+            position[:2] = moment.motion[:, :2] @ position[:2] + moment.motion[:, 2:]
+            position[2:] += growth(moment.motion)
+        return position
+
+    def _measured(self, moment: Moment) -> Float64Array:
+        """``(4, N)`` where the tracks are at ``moment`` by what was followed in pictures, NaN where nobody knows: what
+        is hidden cannot be followed.
+        """
+        state = self._state
+        origin, way = state.origin, moment.ways.of(state.sighting)
+        way[:, state.hidden > 0] = np.nan
+        return np.concatenate((np.exp(way[2]) * origin[:2] + way[:2], origin[2:] + way[2]))
 
     def _look(self, look: Look, time: float, config: TrackerConfig) -> None:
         state, found = self._state, Detections.of(look.instances, self._limits, config.low_score)
@@ -142,6 +168,7 @@ class Tracker:
         missed[rows] = False
         state.hidden[missed] = 1
         seen = state.take(rows)
+        seen.sighting[:] = self._sightings + 1 + np.arange(len(rows))
         seen.continued(found.take(picks), look.stamp, time, config.noise)
         state.put(rows, seen)
         fresh = found.scores >= config.high_score
@@ -149,9 +176,22 @@ class Tracker:
         if fresh.any():
             classes = state.votes.shape[1]
             born = State.born(found.take(fresh.nonzero()[0]), look.stamp, time, config.noise, classes)
+            born.sighting[:] = self._sightings + 1 + len(rows) + np.arange(len(born))
             self._state = state.joined(born)
         self._end()
         self._confirm(config.min_hits)
+        self._follow()
+
+    def _follow(self) -> None:
+        """Follow what was seen by the last look, and no longer what it missed."""
+        state = self._state
+        self._timeline.keep(state.sighting[state.hidden == 0])
+        rows = (state.sighting > self._sightings).nonzero()[0]
+        if len(rows):
+            rows = rows[np.argsort(state.sighting[rows])]
+            numbers = state.sighting[rows]
+            self._timeline.see([state.masks[row] for row in rows.tolist()], numbers)
+            self._sightings = int(numbers[-1])
 
     def _end(self) -> None:
         state = self._state
@@ -251,13 +291,8 @@ class Tracker:
 
     def _now(self) -> Float64Array:
         """``(4, N)`` where the tracks are by now."""
-        filters, now = self._state.filters, self._timeline.now
-        dt = now.time - self._timeline.anchor.time
-        position = filters.position + dt * filters.velocity
-        if now.motion is not None:
-            position[:2] = now.motion[:, :2] @ position[:2] + now.motion[:, 2:]
-            position[2:] += growth(now.motion)
-        return self._state.bounded(position)
+        measured, expected = self._measured(self._timeline.now), self._expected(self._timeline.now)
+        return self._state.bounded(np.where(np.isfinite(measured), measured, expected))
 
 
 def _looked_for(boxes: Float64Array, regions: Float32Array, limits: Float64Array) -> BoolArray:
