@@ -20,7 +20,7 @@ from seg_perception.types import Float64Array, IndexArray
 INITIAL_SPEED = 1.0
 """Standard deviation of a new track's velocity, in box sizes (logarithms: e-folds) per second."""
 
-FOLLOWED = 0.02
+FOLLOWED = 0.05
 """Standard deviation, in box sizes, of the way that points followed in pictures tell of a thing."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ WIDTH = 640
 POINTS = 24
 """Points on each thing."""
 
-LEAST = 6
+LEAST = 4
 """Points of a thing that must agree on a motion, at least."""
 
 WINDOW = 7
@@ -31,14 +32,20 @@ WINDOW = 7
 LEVELS = 2
 """Times that a picture is halved to find a point that lies far from where it was expected."""
 
-RETURN = 1.0
+RETURN = 0.5
 """Pixels of a picture by which a point may miss its origin when it is followed back."""
 
 AGREE = 1.0
 """Pixels of the image by which points of one thing may differ from their median, beside three times what is usual."""
 
-STIFFNESS = 25.0
+STIFFNESS = 8.0
 """Pixels: a thing whose points spread so far shows half of its growth, a smaller one less."""
+
+BORDER = 5
+"""Pixels of the image: points have so large a square of their thing around them where it is large enough."""
+
+LEARN = 0.5
+"""How much of what a step surprised a thing's velocity learns."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,77 +95,93 @@ class Ways:
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Points on S things: ``numbers`` ``(S,)`` increasing, their sightings; ``start`` ``(S, K, 2)`` float32 where they
-    were when the thing was seen and ``place`` where they are by now, x and y in pixels of the image; ``found``
-    ``(S, K)`` bool, False for those that were lost on the way.
+    """Points on S things, by sighting: ``numbers`` ``(S,)`` increasing. ``start`` ``(S, K, 2)`` float32 is where they
+    were when the thing was seen and ``place`` where they are by now, x and y in pixels of the image. ``found``
+    ``(S, K)`` bool is False for those that were lost on the way and since then go with the others; ``velocity``
+    ``(S, 2)``, pixels per second, how a thing moves beside the camera's motion; ``told`` ``(S,)`` bool whether its
+    points ever told anything.
     """
 
     numbers: Int64Array
     start: Float32Array
     place: Float32Array
     found: BoolArray
+    velocity: Float64Array
+    told: BoolArray
 
     @classmethod
     def none(cls) -> Points:
         """On nothing."""
         start = np.zeros((0, POINTS, 2), np.float32)
-        return cls(np.zeros(0, np.int64), start, start, np.zeros((0, POINTS), np.bool_))
+        found, told = np.zeros((0, POINTS), np.bool_), np.zeros(0, np.bool_)
+        return cls(np.zeros(0, np.int64), start, start, found, np.zeros((0, 2)), told)
 
     @classmethod
-    def on(cls, masks: Sequence[Mask], numbers: Int64Array, picture: Picture) -> Points:
-        """Spread over ``masks`` in ``picture``, whose sightings are ``numbers``."""
-        marked = cv2.cornerMinEigenVal(picture.grey, WINDOW)
-        spread = [_spread(mask, marked, picture.factor) for mask in masks]
-        start = np.array(spread, np.float32).reshape(-1, POINTS, 2)
-        found = np.repeat(np.array([mask.bits.any() for mask in masks], np.bool_)[:, None], POINTS, axis=1)
-        return cls(numbers, start, start, found)
+    def on(cls, masks: Sequence[Mask], numbers: Int64Array, velocity: Float64Array, picture: Picture) -> Points:
+        """Spread over ``masks`` in ``picture``."""
+        marked = np.asarray(cv2.cornerMinEigenVal(picture.grey, WINDOW), np.float32)
+        start = np.array([_spread(mask, marked, picture.factor) for mask in masks], np.float32).reshape(-1, POINTS, 2)
+        found = np.ones(start.shape[:2], np.bool_)
+        return cls(numbers, start, start, found, velocity, np.zeros(len(start), np.bool_))
+
+    def _columns(self) -> tuple[np.ndarray, ...]:
+        return self.numbers, self.start, self.place, self.found, self.velocity, self.told
 
     def take(self, rows: IndexArray | BoolArray) -> Points:
         """Those of the things ``rows``."""
-        return Points(self.numbers[rows], self.start[rows], self.place[rows], self.found[rows])
+        return Points(*(column[rows] for column in self._columns()))
 
     def joined(self, later: Points) -> Points:
         """These and ``later`` ones, whose numbers are greater."""
-        mine, theirs = (self.numbers, self.start, self.place, self.found), (later.numbers, later.start, later.place)
-        return Points(*map(np.concatenate, zip(mine, (*theirs, later.found), strict=True)))
+        return Points(*map(np.concatenate, zip(self._columns(), later._columns(), strict=True)))
 
-    def followed(self, before: Picture | None, now: Picture | None, motion: Float64Array | None) -> Points:
-        """Where they are in ``now``, after they were in ``before``, all lost without either; ``motion`` ``(2, 3)`` is
-        the camera's in between, by which they are expected.
+    def followed(self, before: Picture, now: Picture, motion: Float64Array | None, dt: float) -> Points:
+        """Where they are in ``now``, after they were in ``before``, ``dt`` seconds ago; ``motion`` ``(2, 3)`` is the
+        camera's in between, by which they are expected.
         """
-        if before is now or not self.found.any():
+        if before is now or not len(self.numbers):
             return self
-        if before is None or now is None or before.grey.shape != now.grey.shape:
-            return Points(self.numbers, self.start, self.place, np.zeros_like(self.found))
-        rows = self.found.nonzero()
-        was = self.place[rows]
-        expected = was if motion is None else (was @ motion[:, :2].T + motion[:, 2]).astype(np.float32)
-        moved, found = _flow(before, now, was, expected)
-        place, all_found = self.place.copy(), self.found.copy()
-        place[rows], all_found[rows] = moved, found
-        return Points(self.numbers, self.start, place, all_found)
+        expected = self.place if motion is None else self.place @ motion[:, :2].T.astype(np.float32) + motion[:, 2]
+        expected = (expected + dt * self.velocity[:, None]).astype(np.float32)
+        moved, found = _flow(before, now, self.place, expected)
+        off = (moved - expected).astype(np.float64)
+        agree, shift = _agreed(off, _trusted(self.found & found, found))
+        told = agree.sum(axis=1) >= LEAST
+        shift[~told] = 0.0
+        # Who is lost goes with the others, or as expected.
+        agree &= told[:, None]
+        place = np.where(agree[..., None], moved, expected + shift[:, None]).astype(np.float32)
+        velocity = self.velocity + (LEARN / dt) * shift if dt > 0.0 else self.velocity
+        return Points(self.numbers, self.start, place, self.found & agree, velocity, self.told | told)
 
     def ways(self) -> Ways:
         """What most points of each thing agree on."""
-        if not len(self.numbers):
-            return Ways.none()
         shift = (self.place - self.start).astype(np.float64)
-        off = np.abs(shift - _median(shift, self.found)).max(axis=2)
-        usual = _median(off[..., None], self.found)[..., 0]
-        agree = self.found & (off <= AGREE + 3.0 * usual)
-        count = np.maximum(agree.sum(axis=1), 1)[:, None]
-        weight = agree[..., None] / count[..., None]
-        start = (weight * self.start).sum(axis=1)
-        mean_shift = (weight * shift).sum(axis=1)
-        arm = self.start - start[:, None]
-        variance = (weight * arm * arm).sum(axis=(1, 2))
-        gain = (weight * arm * (shift - mean_shift[:, None])).sum(axis=(1, 2)) / (variance + STIFFNESS**2)
-        growth = 1.0 + np.clip(gain, -0.5, 1.0)
+        agree, _ = _agreed(shift, _trusted(self.found, np.ones_like(self.found)))
+        weight = (agree / np.maximum(agree.sum(axis=1), 1)[:, None])[..., None]
+        centre, mean_shift = (weight * self.start).sum(axis=1), (weight * shift).sum(axis=1)
+        arm = self.start - centre[:, None]
+        variance, covariance = ((weight * arm * other).sum(axis=(1, 2)) for other in (arm, shift - mean_shift[:, None]))
+        growth = 1.0 + np.clip(covariance / (variance + STIFFNESS**2), -0.5, 1.0)
         # About the image's origin: x -> growth * x + shift.
-        shift_at_origin = mean_shift - (growth - 1.0)[:, None] * start
-        ways = np.concatenate((shift_at_origin.T, np.log(growth)[None]))
-        ways[:, agree.sum(axis=1) < LEAST] = np.nan
+        ways = np.stack((*(mean_shift - (growth - 1.0)[:, None] * centre).T, np.log(growth)))
+        ways[:, ~self.told] = np.nan
         return Ways(self.numbers, ways)
+
+
+def _trusted(sure: BoolArray, others: BoolArray) -> BoolArray:
+    """``(S, K)`` the points that have a say: the ``sure`` ones of a thing where there are enough, else ``others``."""
+    return np.where(sure.sum(axis=1, keepdims=True) >= LEAST, sure, others)
+
+
+def _agreed(shifts: Float64Array, asked: BoolArray) -> tuple[BoolArray, Float64Array]:
+    """``(S, K)`` which of the points ``asked`` agree with their thing's median of ``shifts`` ``(S, K, 2)``, and that
+    ``(S, 2)``.
+    """
+    median = _median(shifts, asked)
+    off = np.abs(shifts - median).max(axis=2)
+    usual = _median(off[..., None], asked)[..., 0]
+    return asked & (off <= AGREE + 3.0 * usual), median[:, 0]
 
 
 def _spread(mask: Mask, marked: Float32Array, factor: int) -> Float32Array:
@@ -166,8 +189,9 @@ def _spread(mask: Mask, marked: Float32Array, factor: int) -> Float32Array:
     moved along it, a corner does.
     """
     height, width = mask.bits.shape
+    bits = _inner(mask.bits)
     step = max(1, int(np.sqrt(height * width / (16.0 * POINTS))))
-    rows, columns = mask.bits[step // 2 :: step, step // 2 :: step].nonzero()
+    rows, columns = bits[step // 2 :: step, step // 2 :: step].nonzero()
     if not len(rows):
         return np.zeros((POINTS, 2), np.float32)
     rows, columns = rows * step + (step // 2 + mask.y), columns * step + (step // 2 + mask.x)
@@ -178,6 +202,13 @@ def _spread(mask: Mask, marked: Float32Array, factor: int) -> Float32Array:
     worth = marked[np.minimum(rows[picks] // factor, height - 1), np.minimum(columns[picks] // factor, width - 1)]
     best = picks[np.arange(POINTS), worth.argmax(axis=1)]
     return np.stack((columns[best], rows[best]), axis=1).astype(np.float32) + np.float32(0.5)
+
+
+def _inner(bits: BoolArray) -> BoolArray:
+    """``bits`` without its border, where a window shows what is behind, too; as they are where little would be left."""
+    pixels, around = np.ascontiguousarray(bits).view(np.uint8), np.ones((BORDER, BORDER), np.uint8)
+    inner = cv2.erode(pixels, around, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return inner.view(np.bool_) if np.count_nonzero(inner) >= POINTS else bits
 
 
 def _median(values: Float64Array, valid: BoolArray) -> Float64Array:
@@ -191,16 +222,18 @@ def _median(values: Float64Array, valid: BoolArray) -> Float64Array:
 def _flow(
     before: Picture, now: Picture, points: Float32Array, expected: Float32Array
 ) -> tuple[Float32Array, BoolArray]:
-    """Where ``points`` ``(P, 2)`` of ``before`` are in ``now``, and ``(P,)`` whether they were found: a point that is
-    followed back must come out where it began.
+    """Where ``points`` ``(S, K, 2)`` of ``before`` are in ``now``, and ``(S, K)`` whether they were found: a point that
+    is followed back must come out where it began.
     """
     # OpenCV counts from pixels' centres, the image from edges.
     factor = np.float32(now.factor)
     start, guess = (np.reshape(p / factor - np.float32(0.5), (-1, 1, 2)) for p in (points, expected))
-    how = {"winSize": (WINDOW, WINDOW), "maxLevel": LEVELS, "flags": cv2.OPTFLOW_USE_INITIAL_FLOW}
-    guess_was = guess.copy()
-    moved, there, _ = cv2.calcOpticalFlowPyrLK(before.grey, now.grey, start, guess, **how)
-    back, again, _ = cv2.calcOpticalFlowPyrLK(now.grey, before.grey, moved, moved + start - guess_was, **how)
+    flow = partial(
+        cv2.calcOpticalFlowPyrLK, winSize=(WINDOW, WINDOW), maxLevel=LEVELS, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
+    )
+    expected_shift = guess - start
+    moved, there, _ = flow(before.grey, now.grey, start, guess)
+    back, again, _ = flow(now.grey, before.grey, moved, moved - expected_shift)
     near = np.abs(back - start).max(axis=(1, 2)) <= RETURN
     found = near & (there[:, 0] > 0) & (again[:, 0] > 0)
-    return (moved[:, 0] + np.float32(0.5)) * factor, found
+    return ((moved + np.float32(0.5)) * factor).reshape(points.shape), found.reshape(points.shape[:2])

@@ -6,6 +6,7 @@ look at an older frame costs nothing but to ask for that frame instead, and noth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,9 +60,9 @@ class Timeline:
             return
         last = self.now
         time = last.time + max(stamp - last.stamp, 0) * 1e-9
-        self._points = self._points.followed(last.picture, picture, step)
-        motion = composed(step, last.motion)
-        self._moments.append(Moment(stamp, time, step, motion, picture, self._points.ways()))
+        moment = Moment(stamp, time, step, composed(step, last.motion), picture, Ways.none())
+        self._points = _followed(self._points, last, moment)
+        self._moments.append(replace(moment, ways=self._points.ways()))
         if len(self._moments) > PICTURES:
             self._moments[-PICTURES - 1] = replace(self._moments[-PICTURES - 1], picture=None)
 
@@ -87,16 +88,17 @@ class Timeline:
         for moment in later:
             self._moments.append(replace(moment, motion=composed(moment.step, self.now.motion)))
 
-    def see(self, masks: Sequence[Mask], numbers: Int64Array) -> None:
+    def see(self, masks: Sequence[Mask], numbers: Int64Array, velocity: Float64Array) -> None:
         """Things were seen at the anchor: follow what their ``masks`` show from there to now. ``numbers`` are their
-        sightings, increasing, and greater than all before.
+        sightings, increasing, and greater than all before; ``velocity`` ``(S, 2)``, pixels per second, is what is known
+        of how they move beside the camera's motion.
         """
         before = self.anchor
         if before.picture is None or not len(numbers):
             return
-        points = Points.on(masks, numbers, before.picture)
+        points = Points.on(masks, numbers, velocity, before.picture)
         for i, moment in enumerate(self._moments[1:], start=1):
-            points = points.followed(before.picture, moment.picture, moment.step)
+            points = _followed(points, before, moment)
             self._moments[i] = replace(moment, ways=moment.ways.joined(points.ways()))
             before = moment
         self._points = self._points.joined(points)
@@ -106,6 +108,13 @@ class Timeline:
         kept = np.isin(self._points.numbers, numbers)
         if not kept.all():
             self._points = self._points.take(kept)
+
+
+def _followed(points: Points, before: Moment, now: Moment) -> Points:
+    """``points`` from one moment to the next; none where a picture is missing, or of another size."""
+    if before.picture is None or now.picture is None or before.picture.grey.shape != now.picture.grey.shape:
+        return Points.none()
+    return points.followed(before.picture, now.picture, now.step, now.time - before.time)
 
 
 def composed(second: Float64Array | None, first: Float64Array | None) -> Float64Array | None:

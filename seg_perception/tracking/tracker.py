@@ -102,7 +102,8 @@ class Tracker:
         empty or outside the image are ignored. ``motion`` ``(2, 3)`` is how the image moved since the frame before
         (see :class:`~seg_perception.tracking.motion.CameraMotion`), None where that is not known. ``picture`` is the
         frame's: in it is measured how each thing has moved since it was seen (:mod:`~seg_perception.tracking.points`);
-        without it that is predicted. A stamp that stands still or goes back takes no time; an image of another size starts afresh.
+        without it that is predicted. A stamp that stands still or goes back takes no time; an image of another size
+        starts afresh.
 
         Returns all live tracks, oldest first. Boxes are clipped to the image (an empty box at its border where a track
         has left it). A hidden track's mask is empty: it claims no pixel.
@@ -190,7 +191,8 @@ class Tracker:
         if len(rows):
             rows = rows[np.argsort(state.sighting[rows])]
             numbers = state.sighting[rows]
-            self._timeline.see([state.masks[row] for row in rows.tolist()], numbers)
+            velocity = state.filters.velocity[:2, rows].T
+            self._timeline.see([state.masks[row] for row in rows.tolist()], numbers, velocity)
             self._sightings = int(numbers[-1])
 
     def _end(self) -> None:
