@@ -20,7 +20,7 @@ from seg_perception.types import BoolArray, Float32Array, Float64Array, IndexArr
 WIDTH = 640
 """Pictures are shrunk to about this width: small things need every pixel."""
 
-POINTS = 24
+POINTS = 16
 """Points on each thing."""
 
 LEAST = 4
@@ -119,8 +119,7 @@ class Points:
     @classmethod
     def on(cls, masks: Sequence[Mask], numbers: Int64Array, velocity: Float64Array, picture: Picture) -> Points:
         """Spread over ``masks`` in ``picture``."""
-        marked = np.asarray(cv2.cornerMinEigenVal(picture.grey, WINDOW), np.float32)
-        start = np.array([_spread(mask, marked, picture.factor) for mask in masks], np.float32).reshape(-1, POINTS, 2)
+        start = np.array([_spread(mask, picture) for mask in masks], np.float32).reshape(-1, POINTS, 2)
         found = np.ones(start.shape[:2], np.bool_)
         return cls(numbers, start, start, found, velocity, np.zeros(len(start), np.bool_))
 
@@ -184,24 +183,31 @@ def _agreed(shifts: Float64Array, asked: BoolArray) -> tuple[BoolArray, Float64A
     return asked & (off <= AGREE + 3.0 * usual), median[:, 0]
 
 
-def _spread(mask: Mask, marked: Float32Array, factor: int) -> Float32Array:
-    """``(K, 2)`` x and y of points spread over a mask where it is best ``marked``: an edge does not tell how a thing
-    moved along it, a corner does.
+def _spread(mask: Mask, picture: Picture) -> Float32Array:
+    """``(K, 2)`` x and y of points spread over a mask, where the picture has corners: an edge does not tell how a thing
+    moved along it.
     """
     height, width = mask.bits.shape
-    bits = _inner(mask.bits)
     step = max(1, int(np.sqrt(height * width / (16.0 * POINTS))))
-    rows, columns = bits[step // 2 :: step, step // 2 :: step].nonzero()
+    rows, columns = _inner(mask.bits)[step // 2 :: step, step // 2 :: step].nonzero()
     if not len(rows):
         return np.zeros((POINTS, 2), np.float32)
     rows, columns = rows * step + (step // 2 + mask.y), columns * step + (step // 2 + mask.x)
     # Neighbours in reading order form a group; the best of each is taken.
     group = -(-len(rows) // POINTS)
     picks = np.linspace(0, len(rows) - 1, POINTS * group).astype(np.intp).reshape(POINTS, group)
-    height, width = marked.shape
-    worth = marked[np.minimum(rows[picks] // factor, height - 1), np.minimum(columns[picks] // factor, width - 1)]
-    best = picks[np.arange(POINTS), worth.argmax(axis=1)]
+    best = picks[np.arange(POINTS), _corners(picture, rows, columns)[picks].argmax(axis=1)]
     return np.stack((columns[best], rows[best]), axis=1).astype(np.float32) + np.float32(0.5)
+
+
+def _corners(picture: Picture, rows: IndexArray, columns: IndexArray) -> Float32Array:
+    """``(n,)`` how much of a corner the picture shows at pixels of the image (Shi and Tomasi, CVPR 1994)."""
+    height, width = picture.grey.shape
+    y, x = np.minimum(rows // picture.factor, height - 1), np.minimum(columns // picture.factor, width - 1)
+    top, left = max(int(y[0]) - WINDOW, 0), max(int(x.min()) - WINDOW, 0)
+    part = picture.grey[top : int(y[-1]) + WINDOW + 1, left : int(x.max()) + WINDOW + 1]
+    marked = np.asarray(cv2.cornerMinEigenVal(part, WINDOW), np.float32)
+    return marked[y - top, x - left]
 
 
 def _inner(bits: BoolArray) -> BoolArray:
