@@ -75,6 +75,8 @@ def main() -> int:
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--json", type=Path, help="write the numbers to this file")
     arguments = parser.parse_args()
+    if unknown := sorted(set(arguments.names) - set(zoo.NETWORKS)):
+        parser.error(f"no network is called {', '.join(unknown)}; there are {', '.join(zoo.NETWORKS)}")
     if not FRAME.is_dir():
         print(f"networks: no image at {FRAME}; set SEG_PERCEPTION_DATA to the folder of real data", file=sys.stderr)
         return 1

@@ -176,3 +176,17 @@ def test_nan_is_unlabelled(size: tuple[int, int]) -> None:
     assert labels[y, x] == UNLABELLED
     assert (labels == UNLABELLED).mean() < 0.1
     np.testing.assert_array_equal(confidence == 0, labels == UNLABELLED)
+
+
+@pytest.mark.parametrize("size", [(20, 30), (160, 240), (25, 37)])
+def test_nan_in_what_a_runtime_labelled_is_unlabelled(size: tuple[int, int]) -> None:
+    logits = smooth((4, 20, 30), 0)
+    logits[2, 8:12, 10:14] = np.nan
+    (view,) = views(Input(name="x", size=(20, 30), resize="stretch"), *size)
+    labels, confidence = np.empty(size, np.uint8), np.empty(size, np.uint8)
+    points = dense_logits.sampled(logits)
+    dense_logits.finish(np.zeros(size, np.uint8), points, (20, 30), view, (20, 30), TABLE, labels, confidence)
+    y, x = 10 * size[0] // 20, 12 * size[1] // 30
+    assert labels[y, x] == UNLABELLED
+    assert (labels == UNLABELLED).mean() < 0.1
+    np.testing.assert_array_equal(confidence == 0, labels == UNLABELLED)

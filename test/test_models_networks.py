@@ -84,6 +84,23 @@ def test_labels_come_out(tmp_path: Path, runtime: str, batch: int | str) -> None
     network.warm(30, 40)
 
 
+@pytest.mark.parametrize("size", [(8, 16), (9, 16), (33, 50), (5, 7)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_labels_made_in_the_runtime_are_the_decoders(tmp_path: Path, size: tuple[int, int], stride: int) -> None:
+    pytest.importorskip("openvino")
+    colour_network(tmp_path / "colours.onnx", stride=stride)
+    network = load_semantic(write(tmp_path), CAMVID, Execution(runtime="openvino", threads=1))
+    backend = network._engine.backend
+    assert backend.label is not None
+    assert backend.label.grid == (8 // stride, 16 // stride)
+    image = np.random.default_rng(3).integers(0, 255, (*size, 3), np.uint8)  # no two logits are equal
+    made = network(image, StageTimes())
+    backend.label = None
+    decoded = network(image, StageTimes())
+    np.testing.assert_array_equal(made.labels, decoded.labels)
+    np.testing.assert_array_equal(made.confidence, decoded.confidence)
+
+
 @pytest.mark.parametrize("batch", [1, 2])
 def test_tiles_show_every_pixel_once_whatever_the_batch(tmp_path: Path, runtime: str, batch: int) -> None:
     colour_network(tmp_path / "colours.onnx", batch=batch)

@@ -21,6 +21,7 @@ from seg_perception.types import Frame
 
 torch = pytest.importorskip("torch")
 
+from seg_perception.models.backends.torch_backend import Labels, TorchBackend  # noqa: E402
 from seg_perception.models.families import base  # noqa: E402
 
 
@@ -132,3 +133,17 @@ def test_the_pipeline_runs_both_halves_in_torch_on_real_frames(tmp_path: Path, d
         assert look.outcome == "used"
         assert "semantic/forward" in seen.seconds
         assert "instance/forward" in look.seconds
+
+
+def test_labels_made_on_the_device_are_the_decoders(tmp_path: Path) -> None:
+    network = load_semantic(lraspp(tmp_path, "random"), CAMVID, Execution(threads=1))
+    backend, image = network._engine.backend, picture(50, 70)
+    assert isinstance(backend, TorchBackend)
+    assert backend.label is None  # on a CPU the decoder is quicker
+    decoded = network(image, StageTimes())
+    (logits,) = backend.outputs
+    backend.label = Labels(lambda batch: backend.forward(batch)[logits.name], logits.shape[2:])
+    made = network(image, StageTimes())
+    same = made.labels == decoded.labels
+    assert same.mean() > 0.999
+    np.testing.assert_array_equal(made.confidence[same], decoded.confidence[same])

@@ -223,6 +223,11 @@ class Manifest:
         )
 
     @property
+    def whole(self) -> bool:
+        """Every pixel's class comes from logits that cover the whole image and nothing else."""
+        return self.decoder == "dense_logits" and self.input.resize == "stretch"
+
+    @property
     def input_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of one input."""
         return (3, *self.input.size)

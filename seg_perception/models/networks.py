@@ -4,7 +4,7 @@ out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 from seg_perception.errors import InputError, ModelError
 from seg_perception.labels import LabelSpace
 from seg_perception.models import backends
-from seg_perception.models.backends import Backend, resolved_precision, resolved_threads
+from seg_perception.models.backends import Backend, Labeller, resolved_precision, resolved_threads
 from seg_perception.models.conformity import mismatches
 from seg_perception.models.decoders import dense_logits, queries, rcnn, yolo
 from seg_perception.models.geometry import View, region_views, views
@@ -72,26 +72,33 @@ class Engine:
         """Every view of ``image``, or a view of each of its ``regions`` ``(R, 4)``, with the outputs for it, each
         without its batch axis and valid until the next.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-            raise InputError(
-                f"model '{self.manifest.name}' was given an image of shape {image.shape} and type {image.dtype}; "
-                "expected (height, width, 3) uint8 RGB"
-            )
-        task, batch = self.manifest.task, len(self._buffers)
-        height, width = image.shape[:2]
+        height, width = _checked(image, self.manifest.name)
         if regions is None:
             shown = self._views(height, width)
         else:
             shown = region_views(self.manifest.input, regions, height, width)
+        task, batch = self.manifest.task, len(self._buffers)
         for start in range(0, len(shown), batch):
             group = shown[start : start + batch]
-            with times.stage(f"{task}/prepare"):
-                for view, planes in zip(group, self._buffers, strict=False):  # a last group may be smaller
-                    self._prepare.fill(image, view, planes)
+            self._show(image, group, times)
             with times.stage(f"{task}/forward"):
                 outputs = self.backend.run(self._buffers, self.outputs)
             for i, view in enumerate(group):
                 yield view, [output[i] for output in outputs]
+
+    def labelled(self, image: UInt8Array, times: StageTimes, label: Labeller) -> tuple[View, UInt8Array, Float32Array]:
+        """The one view of ``image``, and what ``label`` says of it, valid until the next."""
+        height, width = _checked(image, self.manifest.name)
+        (view,) = self._views(height, width)
+        self._show(image, (view,), times)
+        with times.stage(f"{self.manifest.task}/forward"):
+            channels, points = label(self._buffers, height, width)
+        return view, channels, points
+
+    def _show(self, image: UInt8Array, group: Sequence[View], times: StageTimes) -> None:
+        with times.stage(f"{self.manifest.task}/prepare"):
+            for view, planes in zip(group, self._buffers, strict=False):  # a last group may be smaller
+                self._prepare.fill(image, view, planes)
 
     def describe(self) -> dict[str, str | int]:
         """What a result depends on: model, weights, runtime and its version, precision, device, threads."""
@@ -145,8 +152,14 @@ class SemanticNetwork(_Network):
         Adds the stages ``semantic/prepare``, ``semantic/forward`` and ``semantic/decode`` to ``times``. Raises
         :class:`InputError` for another kind of image.
         """
-        result = _blank(image)
+        result, label = _blank(image), self._engine.backend.label
         with self._engine.lock:
+            if label is not None:
+                view, channels, points = self._engine.labelled(image, times, label)
+                with times.stage("semantic/decode"):
+                    size, to = self.manifest.input.size, (result.labels, result.confidence)
+                    dense_logits.finish(channels, points, label.grid, view, size, self._table, *to)
+                return result
             for view, outputs in self._engine(image, times):
                 with times.stage("semantic/decode"):
                     self._decode(outputs, view, result)
@@ -231,6 +244,16 @@ class PanopticNetwork(_Network):
                     found.append((view, queries.things(segments, view, self._countable)))
         with times.stage("panoptic/decode"):
             return result, merge(found, image.shape[0], image.shape[1], manifest.iou)
+
+
+def _checked(image: UInt8Array, name: str) -> tuple[int, int]:
+    """Height and width of ``image``; raises :class:`InputError` where it is none."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise InputError(
+            f"model '{name}' was given an image of shape {image.shape} and type {image.dtype}; "
+            "expected (height, width, 3) uint8 RGB"
+        )
+    return image.shape[0], image.shape[1]
 
 
 def _blank(image: UInt8Array) -> SemanticMap:

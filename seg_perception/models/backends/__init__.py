@@ -9,13 +9,14 @@ from importlib.util import find_spec
 from typing import cast
 
 from seg_perception.errors import ConfigError
-from seg_perception.models.backends.base import Backend, TensorInfo
+from seg_perception.models.backends.base import Backend, Labeller, TensorInfo
 from seg_perception.models.manifest import Manifest
 
 __all__ = [
     "GRAPH_RUNTIMES",
     "RUNTIMES",
     "Backend",
+    "Labeller",
     "TensorInfo",
     "able",
     "chosen",

@@ -10,7 +10,7 @@ import onnxruntime  # type: ignore[import-untyped, unused-ignore]
 
 from seg_perception.errors import ConfigError, ModelError
 from seg_perception.models import weights
-from seg_perception.models.backends.base import Backend, TensorInfo
+from seg_perception.models.backends.base import Backend, Labeller, TensorInfo
 from seg_perception.models.manifest import Manifest
 from seg_perception.types import Float32Array
 
@@ -30,6 +30,8 @@ def load(manifest: Manifest, *, precision: str, threads: int, device: str) -> Ba
 
 class OnnxRuntimeBackend:
     """A session with a fixed number of threads; its outputs are fresh arrays."""
+
+    label: Labeller | None = None
 
     def __init__(self, path: Path, threads: int) -> None:
         options = onnxruntime.SessionOptions()

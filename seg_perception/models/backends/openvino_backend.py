@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openvino  # type: ignore[import-untyped, unused-ignore]
+from openvino import opset13 as ops  # type: ignore[import-untyped, unused-ignore]
 
 from seg_perception.errors import ConfigError, ModelError
 from seg_perception.models import weights
-from seg_perception.models.backends.base import Backend, TensorInfo
+from seg_perception.models.backends.base import Backend, Labeller, TensorInfo
+from seg_perception.models.decoders.dense_logits import confidence_step
 from seg_perception.models.manifest import Manifest
-from seg_perception.types import Float32Array
+from seg_perception.types import Float32Array, UInt8Array
 
 _CAPABILITY = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
 _CALLED = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
@@ -42,41 +45,101 @@ def precisions() -> tuple[str, ...]:
 
 
 class OpenVinoBackend:
-    """A compiled model with one infer request; its outputs hold until the next call."""
+    """A model with one infer request; its outputs hold until the next call.
+
+    Of a network that labels whole images only the graph that ends in labels is compiled; the one that ends in logits
+    is when somebody asks for them.
+    """
 
     def __init__(self, core: openvino.Core, manifest: Manifest, path: Path, precision: str, threads: int) -> None:
+        self._core, self._path = core, path
+        self._options = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_NUM_THREADS": threads,
+            # Whoever has fewer threads than there are cores is pinned to the first ones: two such networks, or
+            # two processes, would wait for each other on one core while the others idle.
+            "ENABLE_CPU_PINNING": threads >= (os.cpu_count() or 1),
+            "PERFORMANCE_HINT": "LATENCY",
+        }
         try:
-            model = core.read_model(str(path))
+            self._model = core.read_model(str(path))
             if manifest.input.reshape:
-                model.reshape([1, *manifest.input_shape])
+                self._model.reshape([1, *manifest.input_shape])
             else:
-                _fix(model, (1, *manifest.input_shape))
-            compiled = core.compile_model(
-                model,
-                "CPU",
-                {
-                    "INFERENCE_PRECISION_HINT": precision,
-                    "INFERENCE_NUM_THREADS": threads,
-                    # Whoever has fewer threads than there are cores is pinned to the first ones: two such networks, or
-                    # two processes, would wait for each other on one core while the others idle.
-                    "ENABLE_CPU_PINNING": threads >= (os.cpu_count() or 1),
-                    "PERFORMANCE_HINT": "LATENCY",
-                },
-            )
+                _fix(self._model, (1, *manifest.input_shape))
         except RuntimeError as error:
-            raise ModelError(f"weights {path} cannot be loaded by openvino: {_cause(error)}") from error
-        self._request = compiled.create_infer_request()
+            raise self._refused(error) from error
         names = (manifest.input.name, *manifest.outputs)
-        self.inputs = tuple(_info(port, names) for port in compiled.inputs)
-        self.outputs = tuple(_info(port, names) for port in compiled.outputs)
+        self.inputs = tuple(_info(port, names) for port in self._model.inputs)
+        self.outputs = tuple(_info(port, names) for port in self._model.outputs)
         self.version = str(openvino.__version__)
-        used = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()  # it may have had reasons of its own
-        self.precision = _CALLED.get(used, used)
+        self.label: Labeller | None = None
+        logits = _logits(self._model, manifest)
+        if logits is None:
+            request = self._request
+        else:
+            grid = logits.get_shape()[2], logits.get_shape()[3]
+            request = self._compiled(_ending_in_labels(self._model, logits, confidence_step(grid)))
+            self.label = _Labels(request, grid)
+        used = request.get_compiled_model().get_property("INFERENCE_PRECISION_HINT").to_string()
+        self.precision = _CALLED.get(used, used)  # it may have had reasons of its own
 
     def run(self, batch: Float32Array, outputs: Sequence[str]) -> list[Float32Array]:
         """See :class:`Backend`."""
         results = self._request.infer({0: batch}, share_inputs=True, share_outputs=True)
         return [results[name] for name in outputs]
+
+    @cached_property
+    def _request(self) -> openvino.InferRequest:
+        return self._compiled(self._model)
+
+    def _compiled(self, model: openvino.Model) -> openvino.InferRequest:
+        try:
+            return self._core.compile_model(model, "CPU", self._options).create_infer_request()
+        except RuntimeError as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: RuntimeError) -> ModelError:
+        return ModelError(f"weights {self._path} cannot be loaded by openvino: {_cause(error)}")
+
+
+class _Labels:
+    """The graph of :func:`_ending_in_labels`; see :class:`Labeller`."""
+
+    def __init__(self, request: openvino.InferRequest, grid: tuple[int, int]) -> None:
+        self._request, self.grid = request, grid
+
+    def __call__(self, batch: Float32Array, height: int, width: int) -> tuple[UInt8Array, Float32Array]:
+        size = np.array([height, width], np.int64)
+        results = self._request.infer({0: batch, 1: size}, share_inputs=True, share_outputs=True)
+        return results[0][0, 0], results[1][0]
+
+
+def _logits(model: openvino.Model, manifest: Manifest) -> Any:
+    """The port of the logits, where the network labels whole images and they are what a manifest may promise."""
+    if not manifest.whole or len(model.inputs) != 1:
+        return None
+    named = [port for port in model.outputs if not manifest.outputs or manifest.outputs[0] in port.get_names()]
+    if len(named) != 1:
+        return None
+    shape = named[0].get_partial_shape()
+    fits = shape.rank.is_static and len(shape) == 4 and shape.is_static and shape[0].get_length() == 1
+    return named[0] if fits and named[0].get_element_type() == openvino.Type.f32 else None
+
+
+def _ending_in_labels(model: openvino.Model, port: Any, step: int) -> openvino.Model:
+    """``model`` with the logits at ``port`` interpolated to the size that a second input gives, and their argmax as
+    bytes; its second output are the logits at every ``step``-th point, where the confidence is computed.
+
+    The size is an input, so that images of many sizes need one graph and get the same labels in whatever order.
+    """
+    logits = port.get_node().input_value(0)
+    size = ops.parameter([2], np.int64, name="size")
+    full = ops.interpolate(logits, size, "linear_onnx", "sizes", axes=np.array([2, 3], np.int64))
+    winners = ops.convert(ops.topk(full, 1, 1, "max", "none", "i32").output(1), "u8")
+    first, stop, every = np.array([0, 0, step // 2, step // 2]), np.zeros(4, np.int64), np.array([1, 1, step, step])
+    points = ops.strided_slice(logits, first, stop, every, [0, 0, 0, 0], [1, 1, 1, 1])
+    return openvino.Model([ops.result(winners), ops.result(points)], [*model.get_parameters(), size])
 
 
 def _fix(model: Any, shape: tuple[int, ...]) -> None:

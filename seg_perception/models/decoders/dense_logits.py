@@ -50,12 +50,44 @@ def decode(
     along the shorter side), interpolated as bytes to the image: exact inside regions, an estimate at the boundaries
     between classes, where it is low. It is 1..255, and 0 exactly where the label is 255.
     """
-    own_y, own_x = view.own
-    rows = lasting_axis(view.y, own_y.start, own_y.stop, input_size[0], logits.shape[1])
-    columns = lasting_axis(view.x, own_x.start, own_x.stop, input_size[1], logits.shape[2])
+    rows, columns = _axes(view, input_size, logits.shape[1:])
     found, sure = labels[view.own], confidence[view.own]
     found[:] = upsampled_argmax(logits, rows, columns, table)
-    np.multiply(_confidence(logits, rows, columns), (found != UNLABELLED).view(np.uint8), out=sure)
+    known = (found != UNLABELLED).view(np.uint8)
+    np.multiply(_confidence(sampled(logits), logits.shape[1:], rows, columns), known, out=sure)
+
+
+def finish(
+    channels: UInt8Array,
+    points: Float32Array,
+    shape: tuple[int, int],
+    view: View,
+    input_size: tuple[int, int],
+    table: UInt8Array,
+    labels: UInt8Array,
+    confidence: UInt8Array,
+) -> None:
+    """:func:`decode` for a ``view`` of the whole image where the runtime has interpolated and compared already:
+    ``channels`` ``(H, W)`` are the winners, ``points`` ``(C, h, w)`` what :func:`sampled` takes of logits of ``shape``.
+    NaN is looked for at these points only.
+    """
+    rows, columns = _axes(view, input_size, shape)
+    labels[:] = _mapped(channels, table)
+    unknown = np.asarray(np.isnan(points).any(axis=0))
+    if unknown.any():
+        near = cv2.resize(unknown.astype(np.float32), labels.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        labels[np.asarray(near) > 0] = UNLABELLED
+    known = (labels != UNLABELLED).view(np.uint8)
+    np.multiply(_confidence(points, shape, rows, columns), known, out=confidence)
+
+
+def _axes(view: View, input_size: tuple[int, int], shape: tuple[int, ...]) -> tuple[Axis, Axis]:
+    """Where the pixels that ``view`` owns fall on logits of ``shape`` (h, w), along both axes."""
+    y, x = view.own
+    return (
+        lasting_axis(view.y, y.start, y.stop, input_size[0], shape[0]),
+        lasting_axis(view.x, x.start, x.stop, input_size[1], shape[1]),
+    )
 
 
 def argmax(logits: Float32Array) -> UInt8Array:
@@ -247,21 +279,20 @@ def _dense(logits: Float32Array, rows: Axis, columns: Axis) -> UInt8Array:
     return labels
 
 
-def _confidence(logits: Float32Array, rows: Axis, columns: Axis) -> UInt8Array:
-    """The winner's softmax probability as 1..255, interpolated from a coarse grid."""
-    grid = sampled(logits).copy()
-    grid -= grid.max(axis=0)
-    return spread(1 / np.exp(grid, out=grid).sum(axis=0), logits.shape[1:], rows, columns)
+def _confidence(points: Float32Array, shape: tuple[int, ...], rows: Axis, columns: Axis) -> UInt8Array:
+    """The winner's softmax probability as 1..255, interpolated from the ``points`` of logits of ``shape`` (h, w)."""
+    grid = points - points.max(axis=0)
+    return spread(1 / np.exp(grid, out=grid).sum(axis=0), shape, rows, columns)
 
 
-def _step(shape: tuple[int, ...]) -> int:
-    """Grid points of ``shape`` (h, w) from one of the confidence's to the next."""
+def confidence_step(shape: tuple[int, ...]) -> int:
+    """How many points of a grid of ``shape`` (h, w) lie from one of the confidence's to the next."""
     return max(1, min(shape) // _CONFIDENCE_POINTS)
 
 
 def sampled(grid: Float32Array) -> Float32Array:
     """The points of ``(C, h, w)`` where the confidence is computed."""
-    step = _step(grid.shape[1:])
+    step = confidence_step(grid.shape[1:])
     return grid[:, step // 2 :: step, step // 2 :: step]
 
 
@@ -269,7 +300,7 @@ def spread(probability: Float32Array, shape: tuple[int, ...], rows: Axis, column
     """Probabilities at the points that :func:`sampled` takes from a grid of ``shape`` (h, w), as 1..255 (NaN is 1)
     interpolated to ``(len(rows), len(columns))``.
     """
-    step = _step(shape)
+    step = confidence_step(shape)
     first = step // 2
     coarse = np.fmax(np.minimum(probability, 1) * 255 + 0.5, 1).astype(np.uint8)  # fmax passes over NaN
     to_coarse = [(a.scale / step, (a.offset - first) / step) for a in (columns, rows)]  # image pixel -> coarse point
