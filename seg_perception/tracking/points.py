@@ -207,7 +207,8 @@ def _corners(picture: Picture, rows: IndexArray, columns: IndexArray) -> Float32
     top, left = max(int(y[0]) - WINDOW, 0), max(int(x.min()) - WINDOW, 0)
     part = picture.grey[top : int(y[-1]) + WINDOW + 1, left : int(x.max()) + WINDOW + 1]
     marked = np.asarray(cv2.cornerMinEigenVal(part, WINDOW), np.float32)
-    return marked[y - top, x - left]
+    found: Float32Array = marked[y - top, x - left]
+    return found
 
 
 def _inner(bits: BoolArray) -> BoolArray:
