@@ -76,6 +76,9 @@ class Ways:
     numbers: Int64Array
     ways: Float64Array
 
+    def __len__(self) -> int:
+        return len(self.numbers)
+
     @classmethod
     def none(cls) -> Ways:
         """Of nothing."""
@@ -83,7 +86,7 @@ class Ways:
 
     def of(self, numbers: Int64Array) -> Float64Array:
         """``(3, N)`` of the sightings ``numbers`` ``(N,)``."""
-        if not len(self.numbers):
+        if not len(self):
             return np.full((3, len(numbers)), np.nan)
         rows = np.minimum(np.searchsorted(self.numbers, numbers), len(self.numbers) - 1)
         return np.where(self.numbers[rows] == numbers, self.ways[:, rows], np.nan)
@@ -108,6 +111,9 @@ class Points:
     found: BoolArray
     velocity: Float64Array
     told: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.numbers)
 
     @classmethod
     def none(cls) -> Points:
@@ -138,7 +144,7 @@ class Points:
         """Where they are in ``now``, after they were in ``before``, ``dt`` seconds ago; ``motion`` ``(2, 3)`` is the
         camera's in between, by which they are expected.
         """
-        if before is now or not len(self.numbers):
+        if before is now or not len(self):
             return self
         expected = self.place if motion is None else self.place @ motion[:, :2].T.astype(np.float32) + motion[:, 2]
         expected = (expected + dt * self.velocity[:, None]).astype(np.float32)
@@ -155,6 +161,8 @@ class Points:
 
     def ways(self) -> Ways:
         """What most points of each thing agree on."""
+        if not len(self):
+            return Ways.none()
         shift = (self.place - self.start).astype(np.float64)
         agree, _ = _agreed(shift, _trusted(self.found, np.ones_like(self.found)))
         weight = (agree / np.maximum(agree.sum(axis=1), 1)[:, None])[..., None]

@@ -95,7 +95,7 @@ class State:
         """``(N,)`` 1 for a track that was missed where the network looked, else 0."""
 
         self.sighting: Int64Array = integers[4]
-        """``(N,)`` the running number of the last detection, by which what is followed since is found."""
+        """``(N,)`` the running number of the last detection, under which it is followed."""
 
     @classmethod
     def empty(cls) -> State:

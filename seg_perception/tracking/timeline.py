@@ -94,7 +94,7 @@ class Timeline:
         of how they move beside the camera's motion.
         """
         before = self.anchor
-        if before.picture is None or not len(numbers):
+        if before.picture is None:
             return
         points = Points.on(masks, numbers, velocity, before.picture)
         for i, moment in enumerate(self._moments[1:], start=1):
@@ -112,6 +112,8 @@ class Timeline:
 
 def _followed(points: Points, before: Moment, now: Moment) -> Points:
     """``points`` from one moment to the next; none where a picture is missing, or of another size."""
+    if not len(points):
+        return points
     if before.picture is None or now.picture is None or before.picture.grey.shape != now.picture.grey.shape:
         return Points.none()
     return points.followed(before.picture, now.picture, now.step, now.time - before.time)

@@ -132,14 +132,14 @@ class Tracker:
     def _move_to(self, moment: Moment, agility: float) -> None:
         """Move the filters, and the anchor at which they stand, to ``moment``."""
         filters, dt = self._state.filters, moment.time - self._timeline.anchor.time
-        measured, expected = self._measured(moment), self._expected(moment)
-        rows = np.isfinite(measured[0]).nonzero()[0]
+        rows, measured = self._measured(moment)
         if dt > 0.0:
-            filters.steer(rows, (measured - expected).take(rows, axis=1), dt)
+            if len(rows):
+                filters.steer(rows, measured - self._expected(moment).take(rows, axis=1), dt)
             filters.predict(dt, agility)
         if moment.motion is not None:
             filters.warp(moment.motion)
-        filters.position[:, rows] = measured[:, rows]
+        filters.position[:, rows] = measured
         self._timeline.rebase(moment)
 
     def _expected(self, moment: Moment) -> Float64Array:
@@ -151,14 +151,14 @@ class Tracker:
             position[2:] += growth(moment.motion)
         return position
 
-    def _measured(self, moment: Moment) -> Float64Array:
-        """``(4, N)`` where the tracks are at ``moment`` by what was followed in pictures, NaN where nobody knows: what
-        is hidden cannot be followed.
+    def _measured(self, moment: Moment) -> tuple[IndexArray, Float64Array]:
+        """Rows of the tracks of which pictures tell where they are at ``moment``, and that, ``(4, n)``; what is hidden
+        cannot be followed.
         """
-        state = self._state
-        origin, way = state.origin, moment.ways.of(state.sighting)
-        way[:, state.hidden > 0] = np.nan
-        return np.concatenate((np.exp(way[2]) * origin[:2] + way[:2], origin[2:] + way[2]))
+        state, ways = self._state, moment.ways.of(self._state.sighting)
+        rows = (np.isfinite(ways[0]) & (state.hidden == 0)).nonzero()[0]
+        origin, way = state.origin.take(rows, axis=1), ways.take(rows, axis=1)
+        return rows, np.concatenate((np.exp(way[2]) * origin[:2] + way[:2], origin[2:] + way[2]))
 
     def _look(self, look: Look, time: float, config: TrackerConfig) -> None:
         state, found = self._state, Detections.of(look.instances, self._limits, config.low_score)
@@ -169,31 +169,33 @@ class Tracker:
         missed[rows] = False
         state.hidden[missed] = 1
         seen = state.take(rows)
-        seen.sighting[:] = self._sightings + 1 + np.arange(len(rows))
         seen.continued(found.take(picks), look.stamp, time, config.noise)
+        seen.sighting[:] = self._sightings + picks
         state.put(rows, seen)
         fresh = found.scores >= config.high_score
         fresh[picks] = False
         if fresh.any():
             classes = state.votes.shape[1]
-            born = State.born(found.take(fresh.nonzero()[0]), look.stamp, time, config.noise, classes)
-            born.sighting[:] = self._sightings + 1 + len(rows) + np.arange(len(born))
+            new = fresh.nonzero()[0]
+            born = State.born(found.take(new), look.stamp, time, config.noise, classes)
+            born.sighting[:] = self._sightings + new
             self._state = state.joined(born)
         self._end()
         self._confirm(config.min_hits)
-        self._follow()
+        if self._timeline.anchor.picture is not None:
+            self._follow(self._sightings)
+        self._sightings += len(found.masks)
 
-    def _follow(self) -> None:
-        """Follow what was seen by the last look, and no longer what it missed."""
+    def _follow(self, first: int) -> None:
+        """Follow what was seen by the last look, whose sightings are ``first`` and later ones, and no longer what it
+        missed.
+        """
         state = self._state
         self._timeline.keep(state.sighting[state.hidden == 0])
-        rows = (state.sighting > self._sightings).nonzero()[0]
-        if len(rows):
-            rows = rows[np.argsort(state.sighting[rows])]
-            numbers = state.sighting[rows]
-            velocity = state.filters.velocity[:2, rows].T
-            self._timeline.see([state.masks[row] for row in rows.tolist()], numbers, velocity)
-            self._sightings = int(numbers[-1])
+        rows = (state.sighting >= first).nonzero()[0]
+        rows = rows[np.argsort(state.sighting[rows])]
+        masks, velocity = [state.masks[row] for row in rows.tolist()], state.filters.velocity[:2, rows].T
+        self._timeline.see(masks, state.sighting[rows], velocity)
 
     def _end(self) -> None:
         state = self._state
@@ -293,8 +295,12 @@ class Tracker:
 
     def _now(self) -> Float64Array:
         """``(4, N)`` where the tracks are by now."""
-        measured, expected = self._measured(self._timeline.now), self._expected(self._timeline.now)
-        return self._state.bounded(np.where(np.isfinite(measured), measured, expected))
+        now = self._timeline.now
+        position = self._expected(now)
+        if len(now.ways):
+            rows, measured = self._measured(now)
+            position[:, rows] = measured
+        return self._state.bounded(position)
 
 
 def _looked_for(boxes: Float64Array, regions: Float32Array, limits: Float64Array) -> BoolArray:
