@@ -79,11 +79,6 @@ class Ways:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    @classmethod
-    def none(cls) -> Ways:
-        """Of nothing."""
-        return cls(np.zeros(0, np.int64), np.zeros((3, 0)))
-
     def of(self, numbers: Int64Array) -> Float64Array:
         """``(3, N)`` of the sightings ``numbers`` ``(N,)``."""
         if not len(self):
@@ -94,6 +89,10 @@ class Ways:
     def joined(self, later: Ways) -> Ways:
         """These and ``later`` ones, whose numbers are greater."""
         return Ways(np.concatenate((self.numbers, later.numbers)), np.concatenate((self.ways, later.ways), axis=1))
+
+
+NOTHING = Ways(np.zeros(0, np.int64), np.zeros((3, 0)))
+"""The ways of no thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,7 @@ class Points:
     def ways(self) -> Ways:
         """What most points of each thing agree on."""
         if not len(self):
-            return Ways.none()
+            return NOTHING
         shift = (self.place - self.start).astype(np.float64)
         agree, _ = _agreed(shift, _trusted(self.found, np.ones_like(self.found)))
         weight = (agree / np.maximum(agree.sum(axis=1), 1)[:, None])[..., None]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from seg_perception.tracking.points import Picture, Points, Ways
+from seg_perception.tracking.points import NOTHING, Picture, Points, Ways
 from seg_perception.types import Float64Array, Int64Array, Mask
 
 LONGEST = 512
@@ -56,13 +56,12 @@ class Timeline:
     def advance(self, stamp: int, step: Float64Array | None, picture: Picture | None) -> None:
         """Add a frame; a ``stamp`` that stands still or goes back takes no time."""
         if not self._moments:
-            self._moments.append(Moment(stamp, 0.0, None, None, picture, Ways.none()))
+            self._moments.append(Moment(stamp, 0.0, None, None, picture, NOTHING))
             return
         last = self.now
         time = last.time + max(stamp - last.stamp, 0) * 1e-9
-        moment = Moment(stamp, time, step, composed(step, last.motion), picture, Ways.none())
-        self._points = _followed(self._points, last, moment)
-        self._moments.append(replace(moment, ways=self._points.ways()))
+        self._points = points = _followed(self._points, last, time, step, picture)
+        self._moments.append(Moment(stamp, time, step, composed(step, last.motion), picture, points.ways()))
         if len(self._moments) > PICTURES:
             self._moments[-PICTURES - 1] = replace(self._moments[-PICTURES - 1], picture=None)
 
@@ -84,7 +83,7 @@ class Timeline:
         """Make the moment ``anchor`` the anchor and forget those before it."""
         moments = self._moments
         later = moments[moments.index(anchor) + 1 :] if anchor is not self.now else []
-        self._moments = [replace(anchor, step=None, motion=None)]
+        self._moments = [Moment(anchor.stamp, anchor.time, None, None, anchor.picture, anchor.ways)]
         for moment in later:
             self._moments.append(replace(moment, motion=composed(moment.step, self.now.motion)))
 
@@ -98,7 +97,7 @@ class Timeline:
             return
         points = Points.on(masks, numbers, velocity, before.picture)
         for i, moment in enumerate(self._moments[1:], start=1):
-            points = _followed(points, before, moment)
+            points = _followed(points, before, moment.time, moment.step, moment.picture)
             self._moments[i] = replace(moment, ways=moment.ways.joined(points.ways()))
             before = moment
         self._points = self._points.joined(points)
@@ -110,13 +109,15 @@ class Timeline:
             self._points = self._points.take(kept)
 
 
-def _followed(points: Points, before: Moment, now: Moment) -> Points:
-    """``points`` from one moment to the next; none where a picture is missing, or of another size."""
+def _followed(
+    points: Points, before: Moment, time: float, step: Float64Array | None, picture: Picture | None
+) -> Points:
+    """``points`` from the moment ``before`` on to ``picture``; none where one is missing, or of another size."""
     if not len(points):
         return points
-    if before.picture is None or now.picture is None or before.picture.grey.shape != now.picture.grey.shape:
+    if before.picture is None or picture is None or before.picture.grey.shape != picture.grey.shape:
         return Points.none()
-    return points.followed(before.picture, now.picture, now.step, now.time - before.time)
+    return points.followed(before.picture, picture, step, time - before.time)
 
 
 def composed(second: Float64Array | None, first: Float64Array | None) -> Float64Array | None:

@@ -132,14 +132,17 @@ class Tracker:
     def _move_to(self, moment: Moment, agility: float) -> None:
         """Move the filters, and the anchor at which they stand, to ``moment``."""
         filters, dt = self._state.filters, moment.time - self._timeline.anchor.time
-        rows, measured = self._measured(moment)
+        measured = self._measured(moment) if len(moment.ways) else None
         if dt > 0.0:
-            if len(rows):
-                filters.steer(rows, measured - self._expected(moment).take(rows, axis=1), dt)
+            if measured is not None:
+                rows, position = measured
+                filters.steer(rows, position - self._expected(moment).take(rows, axis=1), dt)
             filters.predict(dt, agility)
         if moment.motion is not None:
             filters.warp(moment.motion)
-        filters.position[:, rows] = measured
+        if measured is not None:
+            rows, position = measured
+            filters.position[:, rows] = position
         self._timeline.rebase(moment)
 
     def _expected(self, moment: Moment) -> Float64Array:
