@@ -286,13 +286,13 @@ def main() -> None:
         late = replace(cascade, instance_latency=(instance,))
         scores, rate, looks = streaming(recordings, replace(config, cascade=late), semantic, None)
         tell(line(scores, table="streaming", policy=policy, setting=setting, rate=rate, looks=looks))
-    if chosen.plot:
-        plot(rows, chosen.plot)
     write(
         "cascade",
         [{"semantic_ms": 1e3 * semantic, "instance_ms": 1e3 * instance, "things": chosen.things}, *rows],
         chosen.json,
     )
+    if chosen.plot:
+        plot(rows, chosen.plot)
 
 
 def plot(rows: Sequence[dict[str, Any]], to: Path) -> None:
@@ -307,11 +307,13 @@ def plot(rows: Sequence[dict[str, Any]], to: Path) -> None:
                 mine = sorted(
                     (r for r in rows if (r["table"], r["policy"]) == (table, policy)), key=lambda r: r[across]
                 )
-                panel.plot([r[across] for r in mine], [100 * r[quality] for r in mine], "o-", label=policy)
+                panel.plot([r[across] for r in mine], [100 * r[quality] for r in mine], "o-", alpha=0.7, label=policy)
             panel.set_xlabel("frames per second of one worker" if across == "rate" else "looks per answered frame")
             panel.set_ylabel({"pq_things": "PQ of things", "idf1": "IDF1"}[quality])
             panel.set_title(table)
-            panel.grid(alpha=0.3)
+            if across == "looks":
+                panel.set_xscale("log")
+            panel.grid(alpha=0.3, which="both")
             panel.legend()
     figure.tight_layout()
     figure.savefig(to, dpi=110)
