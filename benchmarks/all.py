@@ -29,6 +29,7 @@ NEEDS = {
     "networks": (*TORCH, *LIBRARIES),
     "families": (*TORCH, *LIBRARIES, "openvino", "rosbags"),
     "projection": (),
+    "soak": ("openvino", "rosbags", "mcap"),
     "many": ("ray", "rosbags", "openvino"),
     "image_fill": ROS,
     "dds": ROS,

@@ -1,7 +1,8 @@
 """Real camera frames through the real node: KITTI over DDS between three processes, CamVid through the offline runner.
 
 Run by scripts/real_input.sh, which makes the environment. Writes into OUT the bags, what the planner's end heard, an
-overlay video, a contact sheet and summary.json; exits with 1 when something that must hold does not.
+overlay video, a contact sheet, a timeline of the ids and summary.json; exits with 1 when something that must hold does
+not.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from over_dds import Replay, command, percentiles, replay, say, stop_on_signals
-from pictures import messages, pictures, write_picture, write_video
+from pictures import id_timeline, messages, pictures, sightings, write_picture, write_video
 
 from seg_perception.conformance import pixels
 from seg_perception.evaluation.confusion import Confusion, confusion
@@ -130,6 +131,8 @@ def main() -> int:
     shown = list(pictures(kitti_out, f"/{CAMERA}/overlay/image_raw/compressed"))
     stamps, frames = [stamp for stamp, _ in shown], [frame for _, frame in shown]
     write_video(out / "overlay.webm", frames, 10.0)
+    seen = list(sightings(kitti_out, f"/{CAMERA}/detections"))
+    write_picture(out / "timeline.png", id_timeline(seen, LabelSpace.load("navigation"), 5))
     write_picture(out / "contact_sheet.png", contact_sheet(frames[:: max(1, len(frames) // 8)], 2))
 
     say("CamVid val through the offline runner")
@@ -149,7 +152,7 @@ def main() -> int:
     summary = summed_up(replays, stamps) | {"camvid": {"miou": round(miou, 4), "pixel_accuracy": round(accuracy, 4)}}
     (out / "summary.json").write_text(json.dumps(summary, indent=1))
     print(json.dumps(summary, indent=1))
-    print(f"\nlook at {out / 'overlay.webm'} and {out / 'contact_sheet.png'}")
+    print(f"\nlook at overlay.webm, contact_sheet.png and timeline.png in {out}")
     for failure in summary["failures"]:
         print(f"FAILED: {failure}")
     return 1 if summary["failures"] else 0

@@ -19,7 +19,7 @@ if [[ -n ${ROS_DISTRO:-} ]] && "${PYTHON:-python3}" -c 'import rclpy' 2>/dev/nul
 elif command -v "${PYTHON:-python3.11}" >/dev/null; then
     python=${PYTHON:-python3.11}
     if "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
-        extras=ros,dev ros="ROS 2 Jazzy from PyPI"
+        extras=ros,ray,dev ros="ROS 2 Jazzy from PyPI"
     else
         extras=dev ros="no ROS: PyPI has it for CPython 3.11 only"
     fi
@@ -46,7 +46,7 @@ if [[ ! -f .venv/made_from || $(<.venv/made_from) != "$state" ]]; then
         # What apt's ROS was built on stays: its cv_bridge crashes on numpy 2.
         .venv/bin/python -c 'import numpy; print(f"numpy=={numpy.__version__}")' >.venv/constraints.txt
         .venv/bin/python -m pip install --editable ".[$extras]" --constraint .venv/constraints.txt
-    elif [[ $extras == ros,dev ]]; then
+    elif [[ $extras == ros,* ]]; then
         .venv/bin/python -m pip install --editable ".[$extras]" --requirement scripts/build_vision_msgs.txt
     else
         .venv/bin/python -m pip install --editable ".[$extras]"
@@ -54,7 +54,7 @@ if [[ ! -f .venv/made_from || $(<.venv/made_from) != "$state" ]]; then
     printf '%s\n' "$state" >.venv/made_from
 fi
 
-if [[ $extras == ros,dev ]]; then
+if [[ $extras == ros,* ]]; then
     say "vision_msgs (about a minute the first time)"
     .venv/bin/python scripts/build_vision_msgs.py || {
         [[ $? == 3 ]] || exit 1

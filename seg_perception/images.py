@@ -69,6 +69,12 @@ _ENCODINGS = {
 }
 
 
+def in_colour(encoding: str) -> bool:
+    """Whether an encoding that :func:`decode_image` knows has colours; grey pictures, masks and depth have none."""
+    layout = _ENCODINGS.get(encoding)
+    return layout is not None and layout.conversion != cv2.COLOR_GRAY2RGB
+
+
 def decode_image(height: int, width: int, encoding: str, is_bigendian: bool, step: int, data: Bytes) -> UInt8Array:
     """The pixels of a ``sensor_msgs/Image`` as ``(H, W, 3)`` uint8 RGB.
 

@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seg_perception.evaluation.average_precision import AveragePrecision, average_precision, judged, painted
+from seg_perception.evaluation.average_precision import (
+    AveragePrecision,
+    average_precision,
+    judged,
+    painted,
+    ranking,
+)
 from seg_perception.evaluation.segments import Segments
 from seg_perception.types import UNLABELLED, Instances, Mask
 
@@ -47,8 +53,32 @@ def ours(scenes: list[Scene]) -> AveragePrecision:
     return sum(parts, AveragePrecision.zero(CLASSES))
 
 
-def theirs(scenes: list[Scene]) -> Any:
-    """pycocotools' precision, recall thresholds averaged: ``(thresholds, classes)``; -1 where there is no truth."""
+RANGES = ((0, 1e10), (0, 50), (50, 90), (90, 1e10))
+
+
+def ours_within(scenes: list[Scene], low: float, high: float, depths: list[np.ndarray] | None = None) -> Any:
+    """The same of what has between ``low`` and ``high`` pixels, or lies between them by its median depth."""
+    total = AveragePrecision.zero(CLASSES)
+    for i, (truth, found) in enumerate(scenes):
+        ranked = ranking(truth, Segments.truth(np.unique(truth), THINGS), THINGS, found)
+        true, given = ranked.true_area, ranked.area
+        if depths is not None:
+            true = np.array([np.median(depths[i][truth == number]) for number in ranked.ids])
+            given = np.array([median(found.masks[row], depths[i]) for row in ranked.rows])
+        total += ranked.judged(CLASSES, (true >= low) & (true <= high), (given >= low) & (given <= high))
+    return total
+
+
+def median(mask: Mask, depth: np.ndarray) -> float:
+    height, width = mask.bits.shape
+    under = depth[mask.y : mask.y + height, mask.x : mask.x + width][mask.bits]
+    return float(np.median(under)) if under.size else np.nan
+
+
+def theirs(scenes: list[Scene], depths: list[np.ndarray] | None = None) -> Any:
+    """pycocotools' evaluation, by :data:`RANGES` of the area, or of the median of ``depths``: its area is what an
+    annotation says it is.
+    """
     coco = pytest.importorskip("pycocotools.coco").COCO
     coco_eval = pytest.importorskip("pycocotools.cocoeval").COCOeval
     encode = pytest.importorskip("pycocotools.mask").encode
@@ -58,6 +88,8 @@ def theirs(scenes: list[Scene]) -> Any:
     def entry(image: int, label: int, bits: np.ndarray, **more: Any) -> dict[str, Any]:
         code = encode(np.asfortranarray(bits.astype(np.uint8)))
         area = int(bits.sum())
+        if depths is not None:
+            area = float(np.median(depths[image - 1][bits])) if bits.any() else -1.0
         return {
             "image_id": image,
             "category_id": label,
@@ -92,6 +124,7 @@ def theirs(scenes: list[Scene]) -> Any:
         }
         result_set.createIndex()
         run = coco_eval(truth_set, result_set, "segm")
+        run.params.areaRng = [list(limits) for limits in RANGES]
         run.evaluate()
         run.accumulate()
         run.summarize()
@@ -109,6 +142,34 @@ def test_equals_pycocotools(seed: int, images: int) -> None:
     np.testing.assert_allclose(
         [found.ap, found.ap50, found.ap75], np.where(run.stats[:3] < 0, np.nan, run.stats[:3]), rtol=0, atol=1e-12
     )
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.booleans())
+def test_by_size_and_by_distance_equals_pycocotools(seed: int, images: int, by_depth: bool) -> None:
+    rng = np.random.default_rng(seed)
+    scenes = [scene(rng) for _ in range(images)]
+    depths = [rng.uniform(0, 140, truth.shape) for truth, _ in scenes] if by_depth else None
+    run = theirs(scenes, depths)
+    for band, (low, high) in enumerate(RANGES):
+        by_class = run.eval["precision"][:, :, :, band, 2].mean(1).T
+        found = ours_within(scenes, low, high, depths)
+        expected = np.where(by_class < 0, np.nan, by_class)
+        np.testing.assert_allclose(found.by_class()[2:], expected, rtol=0, atol=1e-12)
+
+
+def test_what_nobody_asks_for_is_neither_right_nor_wrong() -> None:
+    # Two detections of one object out of range: the first takes it, the second is unmatched, and in range itself.
+    asked = np.array([False, True])
+    right, ignored = judged(np.array([[0.9, 0.6], [0.8, 0.0], [0.0, 0.7]]), np.zeros((3, 1)), asked)
+    assert right[:, 0].tolist() == [True, False, False]
+    assert ignored[:, 0].tolist() == [False, True, False]
+    # At 0.65 the first may not have the second object any more, and takes the one that nobody asks for.
+    assert right[:, 3].tolist() == [False, False, True]
+    assert ignored[:, 3].tolist() == [True, False, False]
+    # One that lies better in a crowd leaves the object to the next.
+    right, ignored = judged(np.array([[0.6], [0.6]]), np.array([[0.7], [0.0]]), np.array([False]))
+    assert ignored[:, 0].tolist() == [True, True]
 
 
 def test_more_detections_than_count() -> None:
@@ -131,7 +192,8 @@ def test_interpolation_by_hand() -> None:
 
 
 def test_each_true_object_is_found_once() -> None:
-    right, ignored = judged(np.array([[0.6, 0.8], [0.55, 0.9], [0.5, 0.0]]), np.zeros((3, 0)))
+    iou = np.array([[0.6, 0.8], [0.55, 0.9], [0.5, 0.0]])
+    right, ignored = judged(iou, np.zeros((3, 0)), np.ones(2, np.bool_))
     # At 0.5 the first takes the second object, the second takes what is left, the third finds nothing.
     assert right[:, 0].tolist() == [True, True, False]
     # At 0.75 the first takes the only object that fits either.

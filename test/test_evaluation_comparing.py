@@ -18,8 +18,8 @@ from seg_perception.errors import ConfigError, InputError
 from seg_perception.evaluation.comparing import bootstrap
 from seg_perception.evaluation.comparing.changes import Change, Gate, compare
 from seg_perception.evaluation.comparing.command import called, load
-from seg_perception.evaluation.matching import matched, translation
-from seg_perception.evaluation.measuring import Rules, Sides, measure
+from seg_perception.evaluation.matching import Sides, matched, translation
+from seg_perception.evaluation.measuring import Rules, measure
 from seg_perception.evaluation.numbers import additive, scores
 from seg_perception.evaluation.result import Evaluation, join
 from seg_perception.evaluation.sources import Facts, Key, Labelled
@@ -190,6 +190,23 @@ def test_runs_that_do_not_go_together_are_refused(baseline: Evaluation) -> None:
     later = replace(baseline, frames=replace(baseline.frames, stamps=baseline.frames.stamps + 1))
     with pytest.raises(InputError, match=r"no frame in common: 60 of drive"):
         compare(baseline, later)
+
+
+def test_runs_that_were_asked_other_questions_are_refused_or_said(baseline: Evaluation) -> None:
+    other = replace(baseline, about={**baseline.about, "options": {"max_offset": 0.0, "min_thing": 200}})
+    with pytest.raises(InputError, match=r"by different rules \(min-thing None and 200\); evaluate both alike"):
+        compare(baseline, other)
+    with pytest.raises(InputError, match="the first run was held against truth, the second against nothing"):
+        compare(baseline, replace(baseline, against="nothing"))
+    known = baseline.detections
+    blind = replace(baseline, detections=replace(known, known=np.array(False)))
+    assert any(note.startswith("only the first run has ap, ap50, ap75;") for note in compare(baseline, blind).notes)
+    pixels = baseline.frames.pixels
+    true = pixels.true.copy()
+    true[3, ROAD] += 1
+    revised = replace(baseline, frames=replace(baseline.frames, pixels=replace(pixels, true=true)))
+    note = "the truth itself is another in 1 of 60 frames: a change may be the truth's"
+    assert note in compare(baseline, revised, times=60).notes
 
 
 def test_many_bags_are_drawn_as_bags(baseline: Evaluation) -> None:

@@ -14,8 +14,8 @@ from seg_perception.errors import InputError
 from seg_perception.evaluation.average_precision import painted
 from seg_perception.evaluation.confusion import confusion
 from seg_perception.evaluation.consistency import Consistency
-from seg_perception.evaluation.matching import matched, translation
-from seg_perception.evaluation.measuring import Rules, Sides, measure
+from seg_perception.evaluation.matching import Sides, matched, translation
+from seg_perception.evaluation.measuring import Rules, measure
 from seg_perception.evaluation.numbers import additive, by_distance, by_size, scores, summary
 from seg_perception.evaluation.result import Evaluation, join
 from seg_perception.evaluation.sequence import Scorer
@@ -171,8 +171,10 @@ def test_two_sequences_joined_score_what_they_score_together() -> None:
 def test_groups_count_pixels_as_planners_ask_for_them() -> None:
     truth, predicted = (np.array([[ROAD, ROAD, PERSON, PERSON, UNLABELLED]], np.int32),
                         np.array([[ROAD, UNLABELLED, POLE, ROAD, PERSON]], np.int32))  # fmt: skip
-    numbers = additive(measure(sides(Maps([predicted]), Maps([truth])), Rules(border=0)))
+    found = measure(sides(Maps([predicted]), Maps([truth])), Rules(border=0))
+    numbers = additive(found)
     assert numbers["group_iou/drivable"] == pytest.approx(1 / 3)
+    assert summary(found)["groups"]["drivable"]["iou"] == pytest.approx(1 / 3)
     # An unlabelled pixel may be an obstacle, and a pole is one: 1 of the 2 true, and 1 more, are said to be.
     assert numbers["group_iou/obstacle"] == pytest.approx(1 / 3)
 
@@ -204,13 +206,24 @@ def test_distance_by_pixel_and_by_thing() -> None:
     predicted[0] = ROAD
     depth = np.full((4, 4), 3.0, np.float32)  # half the size
     depth[:2, :2], depth[3, 3] = 12.0, np.nan
-    found = measure(sides(Maps([predicted], scores={}), Maps([truth])), Rules(border=0), depth=Beside({0: depth}))
+    predictions = Maps([predicted], scores={5: 0.9})
+    found = measure(sides(predictions, Maps([truth])), Rules(border=0), depth=Beside({0: depth}))
     near, _, far, *_ = by_distance(found)
     assert (near["pixels"], far["pixels"]) == (64 - 16 - 4, 16)
     assert far["pixel_accuracy"] == pytest.approx(12 / 16)
     assert (far["true"], far["recall"], far["sq"]) == (1, 1.0, pytest.approx(12 / 16))
-    assert by_size(found)[0]["true"] == 1
+    # Found up to an IoU of 0.75: at six of the ten thresholds.
+    assert [far[name] for name in ("ap", "ap50", "ap75")] == pytest.approx([0.6, 1, 1])
+    assert near["ap"] is None
+    small, medium, _ = by_size(found)
+    assert (small["true"], small["ap"], medium["true"], medium["ap"]) == (1, pytest.approx(0.6), 0, None)
     assert found.about["matching"]["with_depth"] == 1
+    without = measure(sides(Maps([predicted]), Maps([truth])), Rules(border=0), depth=Beside({}))
+    assert by_distance(without) == []
+    assert by_size(without)[0] | {"ap": None, "ap50": None, "ap75": None} == by_size(without)[0]
+    assert any("depth is known for 0 of 1 frame;" in note for note in without.about["notes"])
+    other = measure(sides(Maps([predicted]), Maps([truth])), Rules(border=0), depth=Beside({0: depth[:3]}))
+    assert "1 depth image has other proportions than the masks and is left out" in other.about["notes"]
 
 
 def test_streaming_takes_the_newest_answer_that_was_there() -> None:
@@ -260,6 +273,37 @@ def test_who_tells_no_instances_apart_is_not_blamed_for_it() -> None:
     assert "hota" not in numbers
     assert numbers["miou"] == pytest.approx(summary(measure(sides(Maps(predicted), Maps(truth)), Rules()))["miou"])
     assert any("tells no instances apart" in note for note in found.about["notes"])
+
+
+def test_numbers_of_fewer_frames_than_all_are_said() -> None:
+    truth, predicted = maps(8, 4)
+    truth[3] = np.full_like(truth[3], UNLABELLED)
+    predicted[2] = np.full_like(predicted[2], UNLABELLED)
+    sure, other = np.full(truth[0].shape, 200, np.uint8), np.full((3, 3), 200, np.uint8)
+    seen, beyond = np.zeros((*truth[0].shape, 3), np.uint8), np.zeros((9, 9, 3), np.uint8)
+    predictions = Maps(predicted, confidences=[sure, sure, other, sure], scores={1: 0.5})
+    found = measure(
+        sides(predictions, Maps(truth)),
+        Rules(border=0),
+        pictures=Beside(dict(zip(predictions.keys, [seen, beyond, beyond], strict=False))),
+        latency={0: 0.1},
+    )
+    instances = sum(len(np.unique(p[p > 0xFFFF])) for p in predicted)
+    unranked = sum(len(np.unique(p[p >> 16 > 1])) for p in predicted)
+    assert found.about["notes"] == [
+        f"{unranked} of {instances} predicted instances are without a score; average precision counts them as not "
+        "found",
+        "1 confidence map has another size than the masks and is left out",
+        "2 pictures have other proportions than the masks and are left out",
+        "confidence is known for 3 of 4 frames; ECE and the curves of confidence are of these",
+        "the picture is known for 1 of 4 frames; inconsistency is of these",
+        "the latency is known for 1 of 4 frames; streaming mIoU is of these",
+        "1 of 4 true frames is wholly unlabelled: nothing there is judged",
+        "1 of 4 predictions is wholly unlabelled",
+    ]
+    void = [np.full_like(truth[0], UNLABELLED)] * 4
+    with pytest.raises(InputError, match=r"is unlabelled everywhere, in all 4 frames with a prediction"):
+        measure(sides(predictions, Maps(void)), Rules(border=0))
 
 
 def test_scores_for_some_frames_only_are_refused() -> None:

@@ -17,8 +17,9 @@ pytest.importorskip("mcap", reason="the bag needs mcap")
 
 from seg_perception import cli, records
 from seg_perception.evaluation.evaluating import Request, Side, evaluate
+from seg_perception.evaluation.report.frames import FILM_BYTES, _film
 from seg_perception.evaluation.report.page import page
-from seg_perception.evaluation.report.svg import Axis, Line, chart, matrix, ticks
+from seg_perception.evaluation.report.svg import Axis, Line, chart, matrix, scatter, ticks
 from seg_perception.evaluation.result import Evaluation
 from seg_perception.interfaces import serialised
 from seg_perception.labels import LabelSpace
@@ -171,6 +172,29 @@ def test_it_lives_in_a_browser(written: Path, tmp_path: Path) -> None:
     assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert re.search(r"<output>1 of 12, 0.00 s, mIoU \d+\.\d", done.stdout)
     assert re.search(r'<div class="film"><img alt="overlay" src="data:image/jpeg;base64,', done.stdout)
+
+
+def test_a_long_film_is_thinned_until_the_page_can_be_mailed() -> None:
+    frames = [{"at": k / 10, "picture": "x" * 10**6, "said": str(k)} for k in range(30)]
+    drawn = _film(frames, True)
+    assert 4e6 < len(drawn) < FILM_BYTES + 1e5
+    kept = json.loads(re.findall(r"json\">(.*)</script>", drawn)[0])
+    assert [frame["said"] for frame in kept] == [str(k) for k in range(0, 30, 4)]
+    assert kept[0]["lasts"] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("classes", [3, 133])
+def test_every_name_that_is_written_is_apart_from_the_others(classes: int) -> None:
+    rng = np.random.default_rng(classes)
+    points = [(float(a), float(b), 5.0, f"class {i}", "#808080") for i, (a, b) in enumerate(rng.random((classes, 2)))]
+    drawn = scatter(points, Axis("recall", 0, 1, "%"), Axis("precision", 0, 1, "%"))
+    assert drawn.count("<circle") == classes
+    written = re.findall(r'class="name" x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]+)<', drawn)
+    assert len(written) >= min(classes, 30)
+    worst = min(points, key=lambda point: point[0] + point[1])
+    assert worst[3] in {name for _, _, name in written}
+    places = [(float(x), float(y)) for x, y, _ in written]
+    assert all(abs(a[1] - b[1]) > 8 or abs(a[0] - b[0]) > 40 for i, a in enumerate(places) for b in places[:i])
 
 
 @pytest.mark.parametrize("classes", [3, 133])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from seg_perception import cli, records
+from seg_perception.evaluation.numbers import summary
 from seg_perception.evaluation.result import Evaluation
 from seg_perception.evaluation.several import bags
 from seg_perception.interfaces import serialised
@@ -20,12 +24,12 @@ ROAD, SKY, PERSON = (SPACE.id(name) for name in ("road", "sky", "person"))
 WITH_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 
 
-def make(path: Path, topic: str, seed: int, wrong: bool) -> Path:
-    """Four frames of road, sky and a person; with ``wrong`` a patch of each is something else."""
+def make(path: Path, topic: str, seed: int, wrong: bool, frames: int = 4) -> Path:
+    """Frames of road, sky and a person; with ``wrong`` a patch of each is something else."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with BagWriter(path) as bag:
         bag.add_topic(topic, records.Image.TYPE, [qos()])
-        for number in range(4):
+        for number in range(frames):
             panoptic = np.full((36, 64), ROAD, np.int32)
             panoptic[:12] = SKY
             panoptic[10:30, 4 * number + seed : 4 * number + seed + 10] = 1 << 16 | PERSON
@@ -76,12 +80,41 @@ def test_each_against_the_truth_of_its_name_and_all_together(
     assert np.array_equal(alone.frames.pixels.right, among.frames.pixels.right)
     assert np.array_equal(together.frames.pixels.right[8:], alone.frames.pixels.right)
     assert (tmp_path / "all/night/c/report.html").is_file()
+    assert together.sequences == ("a", "b", "night/c")
+    about = json.loads((tmp_path / "all/evaluation.json").read_text())["about"]
+    assert about["matching"]["matched"] == about["truth"]["frames"] == 12
+    assert about["truth"]["path"] == str(folders[1])
     before = arrays(tmp_path / "all")
     assert evaluate(*folders, tmp_path / "all") == 0
     assert "0 done, 3 kept" in capsys.readouterr().out
     assert arrays(tmp_path / "all") == before
     assert evaluate(*folders, tmp_path / "all", "--min-thing", "5") == 0  # another question
     assert "3 done, 0 kept" in capsys.readouterr().out
+
+
+def test_a_page_leads_to_every_bag_and_says_what_all_score_together(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(folders[0], tmp_path / "predicted")
+    make(tmp_path / "predicted/b.mcap", "/cam/panoptic/image_raw", 1, wrong=True, frames=3)
+    (tmp_path / "predicted/night/c.mcap").write_bytes(b"nothing")
+    shutil.copytree(folders[1], tmp_path / "true")
+    make(tmp_path / "true/z.mcap", "/truth/panoptic", 0, wrong=False)
+    out = tmp_path / "out"
+    assert evaluate(tmp_path / "predicted", tmp_path / "true", out) == 1
+    text = (out / "report.html").read_text()
+    linked = re.findall(r'<a href="([^"#]+)">([^<]+)</a></td><td>(\d+)</td>', text)
+    assert linked == [("a/report.html", "a", "4"), ("b/report.html", "b", "3")]
+    assert all((out / report).is_file() for report, _, _ in linked)
+    assert "1 of 3 bags could not be evaluated and count nowhere" in text
+    assert "<td>night/c</td>" in text
+    miou = summary(Evaluation.load(out))["miou"]
+    assert re.search(rf"<td>all together</td><td>7</td><td [^>]*>{100 * miou:.1f}</td>", text)
+    note = "b: 1 true frame has no prediction, of 4"
+    assert note in text
+    assert f"1 bag has no prediction, of 4 in {tmp_path}/true, and is not scored (the first is &#x27;z&#x27;)" in text
+    assert f"note: {note}" in capsys.readouterr().out
+    assert not re.search(r"https?://|url\(|@import", text.replace("http-equiv", ""))
 
 
 @WITH_RAY

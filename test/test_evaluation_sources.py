@@ -25,6 +25,7 @@ from seg_perception.evaluation.sources.opening import open_source
 from seg_perception.interfaces import serialised
 from seg_perception.labels import LabelSpace
 from seg_perception.offline.writer import BagWriter, qos
+from seg_perception.outputs import label_info
 
 SPACE = LabelSpace.load("navigation")
 ROAD, PERSON = SPACE.id("road"), SPACE.id("person")
@@ -92,6 +93,23 @@ def test_a_bag_gives_the_panoptic_masks_with_all_that_belongs_to_them(bag: Path)
     assert last.scores == pytest.approx({3: 0.7})
     assert last.received == START + 9
     assert [found.key for found in source.read({START + 1})] == [START + 1]
+
+
+@pytest.mark.parametrize("recorded", ["navigation", "camvid"])
+def test_a_recorded_bag_says_by_its_label_info_which_space_it_is_in(tmp_path: Path, recorded: str) -> None:
+    info, mask = label_info(LabelSpace.load(recorded), START, "cam"), image(START, "mono8", np.zeros((6, 8), np.uint8))
+    with BagWriter(tmp_path / "recorded.mcap") as writer:
+        writer.add_topic("/front/semantic/label_info", info.TYPE, [qos()])
+        writer.add_topic("/front/semantic/image_raw", records.Image.TYPE, [qos()])
+        writer.write("/front/semantic/label_info", serialised(info.TYPE, info), START)
+        writer.write("/front/semantic/image_raw", mask, START)
+    found = BagSource(tmp_path / "recorded.mcap", truth=False).labels
+    assert found is not None
+    assert found.name == recorded
+    said = "lists 11 classes, 11 of which the label space 'navigation' has otherwise"
+    if recorded == "camvid":
+        with pytest.raises(InputError, match=said):
+            BagSource(tmp_path / "recorded.mcap", truth=False, labels=SPACE)
 
 
 def test_truth_pictures_and_depth_of_the_same_bag(bag: Path) -> None:
@@ -221,7 +239,7 @@ def test_coco_panoptic_with_a_crowd_and_scores(tmp_path: Path) -> None:
     assert (one & 0xFFFF, found.scores[one >> 16] if found.scores else None) == (person, 0.5)
     content["annotations"] = [{"file_name": "1.png", "segments_info": segments[:2]}]
     (tmp_path / "truth.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"shows 1 ids that truth.json does not list, such as 70000"):
+    with pytest.raises(InputError, match=r"shows 1 id that truth.json does not list, such as 70000"):
         read(CocoFolder(tmp_path / "truth.json"))
 
 
@@ -279,7 +297,52 @@ def test_a_palette_is_refused(tmp_path: Path) -> None:
     png += chunk(b"PLTE", b"\0\0\0") + chunk(b"IDAT", zlib.compress(b"\0\0")) + chunk(b"IEND", b"")
     (tmp_path / "a.png").write_bytes(png)
     with pytest.raises(InputError, match="is a PNG with a palette"):
+        read(PlainFolder(tmp_path, SPACE))
+
+
+def test_bits_that_opencv_would_scale_are_refused(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.eye(8, dtype=np.uint8), [cv2.IMWRITE_PNG_BILEVEL, 1])
+    with pytest.raises(InputError, match="is a PNG of 1 bits, whose samples OpenCV scales"):
+        read(PlainFolder(tmp_path, SPACE))
+
+
+def test_files_of_two_kinds_are_counted(tmp_path: Path) -> None:
+    for name, kind in (("a", np.uint8), ("b", np.uint16), ("c", np.uint16)):
+        write(tmp_path, f"{name}.png", np.zeros((2, 2), kind))
+    with pytest.raises(InputError, match=r"of several kinds \(1 of 8 bits, 2 of 16 bits\)"):
         PlainFolder(tmp_path, SPACE)
+
+
+def test_cityscapes_ids_that_are_none_and_frames_without_instances_are_said(tmp_path: Path) -> None:
+    for ending, value, limit in (("labelIds", 34, 33), ("labelTrainIds", 19, 18)):
+        write(tmp_path / ending, f"a_{ending}.png", np.array([[0, value, 255]], np.uint8))
+        with pytest.raises(InputError, match=rf"has 1 id such as {value}, expected 0\.\.{limit} and 255"):
+            read(CityscapesFolder(tmp_path / ending))
+    write(tmp_path / "i", "a_gtFine_instanceIds.png", np.array([[7]], np.uint16))
+    for name in "abc":
+        write(tmp_path / "i", f"{name}_gtFine_labelIds.png", np.array([[7]], np.uint8))
+    (note,) = CityscapesFolder(tmp_path / "i").facts.notes
+    assert note == "i: 2 frames have no *_instanceIds.png, of 3, and are left out (the first is b)"
+
+
+def test_coco_files_that_contradict_themselves_are_said(tmp_path: Path) -> None:
+    write(tmp_path / "a", "1.png", np.array([[[0, 0, 1]]], np.uint8))
+    person = {"category_id": 1, "iscrowd": 0}
+
+    def source(*segments: dict[str, object], times: int = 1) -> CocoFolder:
+        annotations = [{"file_name": "1.png", "segments_info": segments}] * times
+        content = {"annotations": annotations, "categories": [{"id": 1, "name": "person", "isthing": 1}]}
+        (tmp_path / "a.json").write_text(json.dumps(content))
+        return CocoFolder(tmp_path / "a.json")
+
+    with pytest.raises(InputError, match="lists 2 annotations of only 1 frame;"):
+        source({"id": 1, **person}, times=2)
+    with pytest.raises(InputError, match="1 of 2 scores are no numbers, such as 'high'"):
+        source({"id": 1, **person, "score": 0.5}, {"id": 2, **person, "score": "high"})
+    with pytest.raises(InputError, match=r"shows nothing of 1 segment that a\.json lists, such as 2"):
+        read(source({"id": 1, **person}, {"id": 2, **person}))
+    some = source({"id": 1, **person, "score": 0.5}, {"id": 2, **person})
+    assert some.facts.notes == ("a.json: 1 of 2 segments have a score; none of them is taken",)
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:

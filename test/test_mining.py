@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -324,6 +325,15 @@ def test_a_data_set_says_why_and_can_be_made_again(
     assert mine(bags, tmp_path / "three", "--count", "4", "--audit", "20", "--alike", "0") == 0
     for again in ("two", "three"):
         assert (tmp_path / again / "manifest.json").read_bytes() == (tmp_path / "one/manifest.json").read_bytes()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+def test_workers_make_the_same_data_set(bags: Path, tmp_path: Path) -> None:
+    options = ["--count", "4", "--audit", "20"]
+    assert mine(bags, tmp_path / "serial", *options) == 0
+    assert mine(bags, tmp_path / "ray", *options, "--workers", "2") == 0
+    # It holds the hashes of all other files.
+    assert (tmp_path / "ray/manifest.json").read_bytes() == (tmp_path / "serial/manifest.json").read_bytes()
 
 
 def test_pycocotools_reads_the_pre_labels(bags: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -160,11 +161,41 @@ def test_the_only_image_topic_is_found(tmp_path: Path) -> None:
             bag.image_topic(INFO)
 
 
+def compressed(form: str, pixels: np.ndarray, suffix: str, before: bytes = b"") -> bytes:
+    data = np.frombuffer(before + cv2.imencode(suffix, pixels)[1].tobytes(), np.uint8)
+    return serialised(records.CompressedImage.TYPE, records.CompressedImage(records.Header.of(1, "cam"), form, data))
+
+
+def test_the_only_one_in_colour_is_the_cameras(tmp_path: Path) -> None:
+    colour, grey = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8)
+    depth = records.Image.of(records.Header.of(1, "cam"), "16UC1", np.zeros((8, 8), np.uint16))
+    mask = records.Image.of(records.Header.of(1, "cam"), "mono8", grey)
+    beside = {
+        "/cam/depth/image_raw": serialised(depth.TYPE, depth),
+        "/truth/semantic": serialised(mask.TYPE, mask),
+        "/cam/semantic/image_raw/compressed": compressed("mono8; png compressed mono8", grey, ".png"),
+        "/cam/depth/image_raw/compressedDepth": compressed("16UC1; compressedDepth png", grey, ".png", bytes(12)),
+        "/cam/overlay/image_raw/compressed": compressed("rgb8; jpeg compressed bgr8", colour, ".jpg"),
+    }
+    cameras = {IMAGE: image(1), "/rear/image_raw/compressed": compressed("jpeg", colour, ".jpg")}
+    for number, (name, content) in enumerate(cameras.items()):
+        path = tmp_path / f"{number}.mcap"
+        with BagWriter(path) as writer:
+            for topic, data in {**beside, name: content}.items():
+                kind = records.CompressedImage.TYPE if "compressed" in topic else records.Image.TYPE
+                writer.add_topic(topic, kind, [qos()])
+                writer.write(topic, data[:20], 0)  # broken
+                writer.write(topic, data, 1)
+        with Bag(path) as bag:
+            assert bag.image_topic().name == name
+
+
 def test_two_image_topics_are_listed(tmp_path: Path) -> None:
-    kinds = {IMAGE: records.Image.TYPE, "/rear/image_raw/compressed": records.CompressedImage.TYPE}
+    kinds = {IMAGE: records.Image.TYPE, "/rear/image_raw": records.Image.TYPE}
     with Bag(write(tmp_path / "two.mcap", kinds, 1)) as bag:
         with pytest.raises(
-            BagError, match=r"2 image topics, choose one with --topic: /cam/image_raw .*/rear/image_raw"
+            BagError,
+            match=r"2 image topics, 2 of them in colour, choose one with --topic: /cam/image_raw .*/rear/image_raw",
         ):
             bag.image_topic()
         with pytest.raises(BagError, match=r"has no topic /left; its image topics: /cam"):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -119,17 +122,16 @@ def statuses(jobs: list[Job], folder: Path, workers: Workers = ONE) -> dict[str,
     return {outcome.name: outcome.status for outcome in carry_out(jobs, folder, workers)}
 
 
-@pytest.mark.parametrize("workers", [ONE, pytest.param(Workers(2, 1), marks=WITH_RAY)])
-def test_nothing_is_done_twice_and_failures_are_tried_again(tmp_path: Path, workers: Workers) -> None:
+def test_nothing_is_done_twice_and_failures_are_tried_again(tmp_path: Path) -> None:
     jobs = [job(tmp_path, "a"), job(tmp_path, "sub/b", fail=True), job(tmp_path, "c")]
-    assert statuses(jobs, tmp_path, workers) == {"a": "done", "sub/b": "failed", "c": "done"}
+    assert statuses(jobs, tmp_path) == {"a": "done", "sub/b": "failed", "c": "done"}
     account = json.loads((tmp_path / "accounts" / "sub" / "b.json").read_text())
     assert account["facts"]["said"].endswith("is broken")
     jobs[1] = job(tmp_path, "sub/b")
-    assert statuses(jobs, tmp_path, workers) == {"a": "kept", "sub/b": "done", "c": "kept"}
+    assert statuses(jobs, tmp_path) == {"a": "kept", "sub/b": "done", "c": "kept"}
     (tmp_path / "c").unlink()
     jobs[0] = job(tmp_path, "a", key="another")
-    assert statuses(jobs, tmp_path, workers) == {"a": "done", "sub/b": "kept", "c": "done"}
+    assert statuses(jobs, tmp_path) == {"a": "done", "sub/b": "kept", "c": "done"}
     assert [(tmp_path / name).read_text() for name in ("a", "sub/b", "c")] == ["2", "1", "1"]
 
 
@@ -263,6 +265,43 @@ def test_killed_and_begun_again_nothing_is_missing_and_nothing_done_twice(
     for name in done:
         result = out / "night" / name.replace(".json", ".mcap")
         assert result.stat().st_mtime_ns <= done[name]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a Ray cluster: this machine, by Ray's own command, with a token that newer versions ask for."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", f"--port={port}", "--num-cpus=2"]
+    words += ["--disable-usage-stats", "--include-dashboard=false", "--object-store-memory=80000000"]
+    log = tmp_path / "ray.txt"
+    with log.open("wb") as out:
+        head = subprocess.Popen(words, stdout=out, stderr=out, cwd=ROOT, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while "Ray runtime started" not in log.read_text() and head.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "Ray runtime started" in log.read_text(), log.read_text()
+    yield f"127.0.0.1:{port}"
+    os.killpg(head.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        head.wait(5)  # it would drain its nodes for half a minute
+    with suppress(ProcessLookupError):
+        os.killpg(head.pid, signal.SIGKILL)
+
+
+@WITH_RAY
+def test_a_cluster_comes_to_the_same_results(
+    bags: Path, tmp_path: Path, serial: dict[str, bytes], cluster: str
+) -> None:
+    """In a process of its own: Ray reads its token once."""
+    words = [sys.executable, "-m", "seg_perception", "run", str(bags), "-o", str(tmp_path / "out"), *RAY]
+    done = subprocess.run([*words, "--address", cluster], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "5 bags: 4 done, 0 kept from before, 1 failed" in done.stdout
+    assert bytes_of(tmp_path / "out") == serial
 
 
 def test_a_folder_of_results_or_a_file(bags: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

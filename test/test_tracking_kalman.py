@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seg_perception.tracking.kalman import INITIAL_SPEED, Filters, boxes_of, measurements
+from seg_perception.tracking.kalman import INITIAL_SPEED, UNKNOWN, Filters, boxes_of, measurements
 
 NOISE, AGILITY = 0.05, 2.0
 
@@ -35,8 +35,8 @@ class Textbook:
 
 
 def started(measured: np.ndarray) -> Filters:
-    filters = Filters.empty(measured.shape[1])
-    filters.start(measured, NOISE)
+    filters = Filters(UNKNOWN[:, None].repeat(measured.shape[1], axis=1))
+    filters.update(measured, NOISE)
     return filters
 
 
@@ -55,13 +55,12 @@ def test_batch_equals_textbook(seed: int, n: int, steps: list[float]) -> None:
         batch.predict(dt, AGILITY)
         rows = np.flatnonzero(rng.random(n) < 0.7)
         seen = random_measurements(rng, len(rows))
-        some = Filters(batch.position[:, rows], batch.velocity[:, rows], batch.covariance[:, rows])
+        some = Filters(batch.numbers[:, rows])
         some.update(seen, NOISE)
-        batch.position[:, rows], batch.velocity[:, rows] = some.position, some.velocity
-        batch.covariance[:, rows] = some.covariance
+        batch.numbers[:, rows] = some.numbers
         for book in books:
             book.predict(dt)
-        for row, z in zip(rows, seen.T, strict=True):
+        for row, z in zip(rows.tolist(), seen.T, strict=True):
             books[row].update(z)
     for i, book in enumerate(books):
         np.testing.assert_allclose(batch.position[:, i], book.x[:4], rtol=1e-6, atol=1e-6)
@@ -86,6 +85,27 @@ def test_one_long_step_equals_many_short_ones(dt: float, parts: int) -> None:
         np.testing.assert_allclose(getattr(once, name), getattr(often, name), rtol=1e-9, atol=1e-9)
 
 
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0.0, 1.0))
+def test_the_image_takes_filters_along(seed: int, dt: float) -> None:
+    """Turned and scaled about a point: boxes go with it, keep their shape, and velocities turn."""
+    rng = np.random.default_rng(seed)
+    turn, scale, shift = rng.uniform(-0.3, 0.3), rng.uniform(0.8, 1.25), rng.uniform(-50, 50, 2)
+    linear = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    motion = np.concatenate((linear, shift[:, None]), axis=1)
+    still, taken = (started(random_measurements(np.random.default_rng(seed), 3)) for _ in range(2))
+    for filters in (still, taken):
+        filters.predict(0.1, AGILITY)
+        filters.update(filters.position + 0.1, NOISE)
+    np.testing.assert_allclose(taken.predicted(dt, motion)[:2], linear @ still.predicted(dt)[:2] + shift[:, None])
+    taken.predict(dt, AGILITY, motion)
+    still.predict(dt, AGILITY)
+    np.testing.assert_allclose(taken.position[:2], linear @ still.position[:2] + shift[:, None])
+    np.testing.assert_allclose(taken.position[2:], still.position[2:] + np.log(scale))
+    np.testing.assert_allclose(taken.velocity[:2], linear @ still.velocity[:2])
+    np.testing.assert_array_equal(taken.covariance, still.covariance)
+
+
 def test_steady_growth_is_learnt() -> None:
     """A box that grows by 20 % a second and moves 50 px/s, seen at 10 Hz, is predicted half a second ahead."""
 
@@ -98,9 +118,10 @@ def test_steady_growth_is_learnt() -> None:
         filters.predict(0.1, AGILITY)
         filters.update(measurements(box(i / 10)), NOISE)
     filters.predict(0.5, AGILITY)
-    np.testing.assert_allclose(boxes_of(filters.position), box(3.5), atol=1.0)
+    np.testing.assert_allclose(boxes_of(filters.position[:2], filters.position[2:]), box(3.5), atol=1.0)
 
 
 def test_boxes_and_measurements_are_inverse() -> None:
     boxes = np.array([[3.0, 4.0, 10.0, 40.0], [0.5, 0.25, 0.75, 100.0]]).T
-    assert boxes_of(measurements(boxes)) == pytest.approx(boxes)
+    measured = measurements(boxes)
+    assert boxes_of(measured[:2], measured[2:]) == pytest.approx(boxes)

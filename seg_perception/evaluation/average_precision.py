@@ -1,7 +1,7 @@
-"""Average precision of masks, as pycocotools' COCOeval computes it (all areas, 100 detections per image and class).
+"""Average precision of masks, as pycocotools' COCOeval computes it (100 detections per image and class).
 
 Lin et al., "Microsoft COCO", ECCV 2014: the mean over IoU thresholds 0.5, 0.55 ... 0.95 of the interpolated precision
-at 101 recalls.
+at 101 recalls; of all objects, or of those of some size (COCO's ``areaRng``) or distance.
 """
 
 from __future__ import annotations
@@ -79,11 +79,44 @@ class AveragePrecision:
         return mean(self.by_class()[:, 5])
 
 
-def average_precision(
-    truth: NDArray[Any], segments: Segments, things: BoolArray, found: Instances, classes: int
-) -> AveragePrecision:
-    """Judge what was ``found`` in one image by its panoptic truth ``(H, W)``; ``segments`` are the truth's, ``things``
-    ``(256,)`` bool says which classes are asked for.
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The N detections of one image, best score first within each class, and what of its truth they may claim.
+
+    ``rows`` ``(N,)`` their positions among the instances they come from; ``labels`` ``(N,)`` uint8, ``scores`` ``(N,)``
+    float64, ``area`` ``(N,)`` int64 pixels. Of the T true objects ``ids`` and ``true_area`` ``(T,)`` int64, ``classes``
+    ``(T,)`` uint8. ``iou`` ``(N, T)`` float64, 0 where the classes differ; ``inside`` ``(N, R)`` float64: the part of
+    each that lies in each region of its class, or of void, where nobody is asked.
+    """
+
+    rows: NDArray[np.intp]
+    labels: UInt8Array
+    scores: Float64Array
+    area: Int64Array
+    ids: Int64Array
+    classes: UInt8Array
+    true_area: Int64Array
+    iou: Float64Array
+    inside: Float64Array
+
+    def judged(
+        self, number_of_classes: int, asked: BoolArray | None = None, counted: BoolArray | None = None
+    ) -> AveragePrecision:
+        """Judge them by the true objects ``asked`` for, ``(T,)`` bool (None: all). What matches another object is
+        neither right nor wrong, and neither is what matches nothing and is not ``counted``, ``(N,)`` bool (None: all
+        are): COCO's rule for objects and detections outside of a range.
+        """
+        asked = np.ones(len(self.ids), np.bool_) if asked is None else asked
+        right, ignored = judged(self.iou, self.inside, asked)
+        if counted is not None:
+            ignored |= ~right & ~counted[:, None]
+        wanted = np.bincount(self.classes[asked], minlength=number_of_classes)
+        return AveragePrecision(self.labels, self.scores, right, ignored, wanted)
+
+
+def ranking(truth: NDArray[Any], segments: Segments, things: BoolArray, found: Instances) -> Ranking:
+    """Hold what was ``found`` in one image against its panoptic truth ``(H, W)``; ``segments`` are the truth's,
+    ``things`` ``(256,)`` bool says which classes are asked for.
 
     A crowd is an ignored region for its class, and all void together one for every class, as pycocotools treats
     ``iscrowd``: a detection that matches nothing, and of which the threshold's part lies in one, is neither right nor
@@ -92,14 +125,29 @@ def average_precision(
     ids, area = areas(truth)
     t = segments.of(ids)
     asked = things[t.classes] & ~t.crowd
-    mine = _ranked(found, things)
-    labels, common = found.labels[mine], _common(truth, ids, [found.masks[i] for i in mine])
+    rows = _ranked(found, things)
+    labels, common = found.labels[rows], _common(truth, ids, [found.masks[i] for i in rows])
     own, same = common.sum(1, keepdims=True), labels[:, None] == t.classes
     iou = common / np.maximum(own + area - common, 1)
     void, crowd = common[:, t.classes == UNLABELLED].sum(1, keepdims=True), np.where(same & t.crowd, common, 0)
-    right, left = judged(np.where(same & asked, iou, 0), np.hstack((void, crowd)) / np.maximum(own, 1))
-    wanted = np.bincount(t.classes[asked], minlength=classes)
-    return AveragePrecision(labels, found.scores[mine].astype(np.float64), right, left, wanted)
+    return Ranking(
+        rows,
+        labels,
+        found.scores[rows].astype(np.float64),
+        own[:, 0].astype(np.int64),
+        ids[asked],
+        t.classes[asked],
+        area[asked],
+        np.where(same, iou, 0)[:, asked],
+        np.hstack((void, crowd)) / np.maximum(own, 1),
+    )
+
+
+def average_precision(
+    truth: NDArray[Any], segments: Segments, things: BoolArray, found: Instances, classes: int
+) -> AveragePrecision:
+    """The :func:`ranking` of one image, judged by all its true objects; classes are below ``classes``."""
+    return ranking(truth, segments, things, found).judged(classes)
 
 
 def _ranked(found: Instances, things: BoolArray) -> NDArray[np.intp]:
@@ -119,23 +167,28 @@ def _common(truth: NDArray[Any], ids: Int64Array, masks: Sequence[Mask]) -> Floa
     return common
 
 
-def judged(iou: Float64Array, inside: Float64Array) -> tuple[BoolArray, BoolArray]:
+def judged(iou: Float64Array, inside: Float64Array, asked: BoolArray) -> tuple[BoolArray, BoolArray]:
     """Which detections are right and which are ignored, ``(N, 10)`` bool each.
 
-    ``iou`` ``(N, T)`` with the true objects of their class (0 with others), best score of a class first; ``inside``
-    ``(N, I)`` the part of each detection that lies in each ignored region. In turn each takes, by threshold, the free
-    object of highest IoU.
+    ``iou`` ``(N, T)`` with the true objects of their class (0 with others), best score of a class first; ``asked``
+    ``(T,)``: which of these are to be found; ``inside`` ``(N, R)`` the part of each detection that lies in each ignored
+    region. In turn each takes, by threshold, the free object of highest IoU, one that is asked for before all others.
     """
     least = np.minimum(THRESHOLDS, 1 - 1e-10)
-    right = np.zeros((len(iou), len(least)), np.bool_)
+    right, ignored = (np.zeros((len(iou), len(least)), np.bool_) for _ in range(2))
     free = np.ones((len(least), iou.shape[1]), np.bool_)
+    forgiven = inside.max(1, initial=0.0)
     for row in np.flatnonzero((iou >= least[0]).any(1)).tolist():
         fits = free & (iou[row] >= least[:, None])
+        right[row] = (fits & asked).any(1)
+        fits &= asked == right[row][:, None]
         # Of equals the last is taken, as in pycocotools.
         best = iou.shape[1] - 1 - np.argmax(np.where(fits, iou[row], -1.0)[:, ::-1], axis=1)
-        right[row] = fits.any(1)
-        free[right[row], best[right[row]]] = False
-    ignored: BoolArray = ~right & (inside[:, :, None] >= least).any(1)
+        # An object that nobody asks for stays free where the detection lies better in a region.
+        taken = fits.any(1) & (right[row] | (iou[row, best] >= forgiven[row]))
+        free[taken, best[taken]] = False
+        ignored[row] = taken & ~right[row]
+    ignored |= ~right & (forgiven[:, None] >= least)
     return right, ignored
 
 

@@ -68,7 +68,7 @@ def command(arguments: argparse.Namespace) -> int:
 
 def _command_several(predictions: Sequence[Source], arguments: argparse.Namespace) -> int:
     against = arguments.truth or arguments.against
-    pairs = several.paired(predictions, against) if against else [(source, None) for source in predictions]
+    pairs, notes = several.paired(predictions, against) if against else ([(p, None) for p in predictions], [])
 
     def wanted(prediction: Path, other: Path | None) -> Request:
         which = "truth" if arguments.truth else "against"
@@ -77,8 +77,11 @@ def _command_several(predictions: Sequence[Source], arguments: argparse.Namespac
     out = folder(arguments.out)
     todo = several.jobs(pairs, out, wanted)
     outcomes = many.report(many.carry_out(todo, out, many.chosen(arguments)), len(todo), print)
-    print(table(several.together(outcomes, out)))
-    print(f"{out}: all bags in evaluation.json; a {REPORT_FILE} in the folder of each")
+    evaluation = several.together(outcomes, out, arguments.prediction.resolve().name, notes)
+    print(table(evaluation))
+    for note in evaluation.about["notes"]:
+        print(f"note: {note}")
+    print(f"{out / REPORT_FILE}: open it in a browser; it leads to the report of each bag")
     return 0 if all(outcome.whole for outcome in outcomes) else 1
 
 

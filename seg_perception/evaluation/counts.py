@@ -10,7 +10,7 @@ bootstrap draws them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -35,14 +35,16 @@ def stacked(tables: Sequence[T]) -> T:
 
 
 def joined(tables: Sequence[T]) -> T:
-    """One table of the tables of several sequences, one after the other; at least one."""
-    columns = zip(*(arrays(t).values() for t in tables), strict=True)
-    return _of(tables[0], [np.concatenate(values) for values in columns])
-
-
-def taken(table: T, frames: NDArray[Any]) -> T:
-    """The table of the chosen ``frames`` (positions or ``(F,)`` bool), in that order."""
-    return _of(table, [values[frames] for values in arrays(table).values()])
+    """One table of several (at least one), one after the other, field by field and however deep; of what is a single
+    value, the first's.
+    """
+    values = []
+    for column in zip(*(arrays(table).values() for table in tables), strict=True):
+        if is_dataclass(column[0]):
+            values.append(joined(column))
+        else:
+            values.append(np.concatenate(column) if np.ndim(column[0]) else column[0])
+    return _of(tables[0], values)
 
 
 def arrays(table: Any) -> dict[str, NDArray[Any]]:

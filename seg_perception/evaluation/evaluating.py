@@ -10,8 +10,8 @@ import numpy as np
 
 from seg_perception import __version__
 from seg_perception.errors import BagError, ConfigError
-from seg_perception.evaluation.matching import matched, translation
-from seg_perception.evaluation.measuring import Rules, Sides, measure
+from seg_perception.evaluation.matching import Sides, matched, translation
+from seg_perception.evaluation.measuring import Rules, measure
 from seg_perception.evaluation.result import Evaluation
 from seg_perception.evaluation.sources import Depths, Facts, Key, Labelled, Pictures, Source
 from seg_perception.evaluation.sources.bags import BagDepth, BagPictures, BagSource

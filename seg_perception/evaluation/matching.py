@@ -176,6 +176,49 @@ def translation(
     return Translation(source, target, table, tuple(c.name for c in target.classes if c.id not in there))
 
 
+@dataclass(frozen=True)
+class Sides:
+    """Both sources, how their classes are called in the common label space, and which frames belong together.
+    ``instances``: whether things are told apart on both; else their ids are left away, and nothing that needs them is
+    scored.
+    """
+
+    prediction: Source
+    truth: Source
+    to_common: tuple[Translation, Translation]
+    matching: Matching
+
+    @property
+    def labels(self) -> LabelSpace:
+        """The common label space."""
+        return self.to_common[0].target
+
+    @property
+    def instances(self) -> bool:
+        """See the class."""
+        return self.prediction.facts.instances and self.truth.facts.instances
+
+    @property
+    def video(self) -> bool:
+        """Whether frames follow each other in time."""
+        return self.truth.facts.video
+
+    def maps(
+        self, keys: Collection[Key] | None = None
+    ) -> Iterator[tuple[Key, Int32Array, Labelled | None, Int32Array | None]]:
+        """Every true frame, or those of ``keys``: its key, the truth in the common space, and the prediction, as it
+        came and in the common space, None where there is none.
+        """
+        for true, given in frames(self.prediction, self.truth, self.matching, keys):
+            predicted = self._common(given, 0) if given is not None else None
+            yield true.key, self._common(true, 1), given, predicted
+
+    def _common(self, frame: Labelled, side: int) -> Int32Array:
+        source = (self.prediction, self.truth)[side]
+        translated = self.to_common[side](frame.panoptic, f"{source.path}: frame {frame.key}")
+        return translated if self.instances else translated & 0xFFFF
+
+
 def _identity(classes: int) -> UInt8Array:
     table = np.arange(256, dtype=np.uint8)
     table[classes:] = UNLABELLED

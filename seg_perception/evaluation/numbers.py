@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_perception.evaluation.bands import BY_DISTANCE, BY_SIZE, DISTANCES, SIZES, bands
 from seg_perception.evaluation.confusion import Confusion, ratio
 from seg_perception.evaluation.counts import weighted
-from seg_perception.evaluation.result import DISTANCES, Evaluation
+from seg_perception.evaluation.result import Evaluation
 from seg_perception.evaluation.sequence import Scores, scored
-from seg_perception.types import BoolArray, Float64Array
-
-SIZES = (("small", 0, 32**2), ("medium", 32**2, 96**2), ("large", 96**2, float("inf")))
-"""Pixels of a thing: COCO's."""
+from seg_perception.types import Float64Array
 
 LOWER_IS_BETTER = frozenset({"ece", "flicker", "inconsistency", "id_switches"})
 """Of all names, before the ``/``; of every other one more is better."""
+
+GROUP_KINDS = ("iou", "precision", "recall", "f1")
+"""What is said of a group's pixels."""
 
 COUNTS = frozenset({"id_switches"})
 """Numbers that count; all others are parts, 0..1."""
@@ -35,7 +36,8 @@ def additive(evaluation: Evaluation, weights: NDArray[Any] | None = None) -> dic
     Means over classes: ``miou``, ``precision``, ``recall``, ``f1``, ``pq``, ``sq``, ``rq``, ``pq_things``,
     ``pq_stuff``, ``boundary_iou``, ``boundary_f1``, ``streaming_miou``. Of all pixels: ``pixel_accuracy``, ``ece``,
     ``flicker``, ``inconsistency``, ``coverage``. By class (``NAME/CLASS``): ``iou``, ``precision``, ``recall``, ``f1``,
-    ``pq``, ``sq``, ``rq``, ``boundary_iou``, ``boundary_f1``, ``flicker``. By group: ``group_iou/GROUP``.
+    ``pq``, ``sq``, ``rq``, ``boundary_iou``, ``boundary_f1``, ``flicker``. By group: ``group_iou/GROUP``,
+    ``group_precision``, ``group_recall``, ``group_f1``.
     """
     frames, labels = evaluation.frames, evaluation.labels
     weights = np.ones(len(frames)) if weights is None else np.asarray(weights, np.float64)
@@ -67,7 +69,9 @@ def additive(evaluation: Evaluation, weights: NDArray[Any] | None = None) -> dic
     for name, values in by_class.items():
         numbers |= {f"{name}/{c.name}": values[..., c.id] for c in labels.classes}
     groups = weighted(frames.groups, weights)
-    numbers |= {f"group_iou/{name}": groups.iou[..., i] for i, name in enumerate(labels.groups)}
+    for kind in GROUP_KINDS:
+        values = getattr(groups, kind)
+        numbers |= {f"group_{kind}/{name}": values[..., i] for i, name in enumerate(labels.groups)}
     return numbers
 
 
@@ -94,10 +98,12 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
     overall: dict[str, Any] = {"frames": len(evaluation.frames)}
     overall |= {name: value for name, value in flat.items() if "/" not in name}
     classes: dict[str, dict[str, Any]] = {c.name: {} for c in evaluation.labels.classes}
+    groups: dict[str, dict[str, Any]] = {name: {} for name in evaluation.labels.groups}
     for name, value in flat.items():
         kind, _, of = name.partition("/")
-        if of and kind != "group_iou":
-            classes[of][kind] = value
+        if of:
+            into, name = (groups, kind.removeprefix("group_")) if kind.startswith("group_") else (classes, kind)
+            into[of][name] = value
     if evaluation.against != "nothing":
         whole = scores(evaluation).summary()
         for content, more in ((overall, whole), *((classes[name], row) for name, row in whole["classes"].items())):
@@ -105,7 +111,7 @@ def summary(evaluation: Evaluation) -> dict[str, Any]:
     return {
         **overall,
         "classes": {name: row for name, row in classes.items() if any(v is not None for v in row.values())},
-        "groups": {name: flat[f"group_iou/{name}"] for name in evaluation.labels.groups},
+        "groups": groups,
         "sizes": by_size(evaluation),
         "distances": by_distance(evaluation),
     }
@@ -128,47 +134,53 @@ def _things_asked(evaluation: Evaluation) -> bool:
 def by_size(evaluation: Evaluation) -> list[dict[str, Any]]:
     """How well things are found, all classes together, by the size of the true one (of an invented one: its own):
     ``name``, ``low`` and ``high`` pixels, ``true`` (how many), ``precision``, ``recall``, ``f1`` (which is RQ), ``sq``,
-    ``pq``.
+    ``pq`` at IoU 0.5; ``ap``, ``ap50``, ``ap75``, the mean over classes, None where no scores are known.
     """
-    area = evaluation.segments.area
-    return [
-        {"name": name, "low": low, "high": None if np.isinf(high) else int(high)}
-        | _found(evaluation, (area >= low) & (area < high))
-        for name, low, high in SIZES
-    ]
+    limits = [{"name": name, "low": low, "high": _end(high)} for name, low, high in SIZES]
+    return [limit | row for limit, row in zip(limits, _found(evaluation, BY_SIZE), strict=True)]
 
 
 def by_distance(evaluation: Evaluation) -> list[dict[str, Any]]:
     """The same by distance in metres, and ``miou``, ``pixel_accuracy`` and ``pixels`` of everything at that distance;
-    empty where no depth is known.
+    empty where no depth is known. Things whose distance is not known are in none of them.
     """
     pixels = weighted(evaluation.frames.distance, np.ones(len(evaluation.frames)))
     if not pixels.true.any():
         return []
-    far, miou, accuracy = evaluation.segments.distance, _mean(pixels.iou), pixels.accuracy
-    return [
-        {
-            "low": low,
-            "high": None if np.isinf(high) else high,
-            "pixels": int(pixels.true[band].sum()),
-            "miou": _plain(miou[band]),
-            "pixel_accuracy": _plain(accuracy[band]),
-        }
-        | _found(evaluation, (far >= low) & (far < high))
-        for band, (low, high) in enumerate(DISTANCES)
+    limits = [{"low": low, "high": _end(high)} for low, high in DISTANCES]
+    true, miou, accuracy = pixels.true.sum(-1), _mean(pixels.iou), pixels.accuracy
+    every = [
+        {"pixels": int(true[i]), "miou": _plain(miou[i]), "pixel_accuracy": _plain(accuracy[i])}
+        for i in range(len(DISTANCES))
     ]
+    found = _found(evaluation, BY_DISTANCE)
+    return [limit | row | more for limit, row, more in zip(limits, every, found, strict=True)]
 
 
-def _found(evaluation: Evaluation, chosen: BoolArray) -> dict[str, Any]:
-    """Precision, recall and quality of the chosen segments of things."""
-    segments = evaluation.segments
-    chosen = chosen & evaluation.labels.things[segments.classes]
-    true, given = segments.truth[chosen] >= 0, segments.predicted[chosen] >= 0
-    tp, iou = int((true & given).sum()), float(segments.iou[chosen].sum())
-    f1 = ratio(tp, tp + 0.5 * int((true ^ given).sum()))
-    sq = ratio(iou, tp)
-    values = {"precision": ratio(tp, given.sum()), "recall": ratio(tp, true.sum()), "f1": f1, "sq": sq, "pq": sq * f1}
-    return {"true": int(true.sum())} | {name: _plain(value) for name, value in values.items()}
+def _end(high: float) -> float | None:
+    """The upper limit of a band, None where it has none: JSON knows no infinity."""
+    return None if np.isinf(high) else high
+
+
+def _found(evaluation: Evaluation, chosen: range) -> list[dict[str, Any]]:
+    """How well the things of each of the ``chosen`` bands are found. What does not belong to the band is neither asked
+    for nor held against the prediction.
+    """
+    segments, rows = evaluation.segments, []
+    members = bands(segments.area, segments.distance) & evaluation.labels.things[segments.classes]
+    for band in chosen:
+        mine = members[band]
+        true, given = segments.truth[mine] >= 0, segments.predicted[mine] >= 0
+        tp, iou = int((true & given).sum()), float(segments.iou[mine].sum())
+        f1 = ratio(tp, tp + 0.5 * int((true ^ given).sum()))
+        sq = ratio(iou, tp)
+        precision = evaluation.precision(band=band)
+        values: dict[str, Any] = {
+            "precision": ratio(tp, given.sum()), "recall": ratio(tp, true.sum()), "f1": f1, "sq": sq, "pq": sq * f1,
+        }  # fmt: skip
+        values |= {name: getattr(precision, name) if precision else np.nan for name in ("ap", "ap50", "ap75")}
+        rows.append({"true": int(true.sum())} | {name: _plain(value) for name, value in values.items()})
+    return rows
 
 
 def confusion_matrix(evaluation: Evaluation) -> Confusion:

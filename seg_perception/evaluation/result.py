@@ -6,13 +6,14 @@ scored again from them, exactly, without the images: that is how runs are compar
 
 ``evaluation.json``, an object::
 
-    format        1
+    format        2
     about         where it came from: see Evaluation.about
     sequences     names of the sequences (bags, or the folder), by the numbers in Frames.sequence
     against       "truth", "another model" or "nothing": see Evaluation
     video         whether frames follow each other in time, so that ids and flicker mean something
     labels        the label space both sides were brought to, as its YAML file has it
-    distances     [[0, 5], [5, 10], ...] metres: the bands of Frames.distance
+    sizes         [["small", 0, 1024], ...] pixels: the bands of Detections by size
+    distances     [[0, 5], [5, 10], ...] metres: the bands of Frames.distance, and of Detections by distance
     summary       the numbers of all frames, for those who read nothing else: numbers.summary()
 
 ``evaluation.npz``, compressed: the arrays of the data classes below, each under its path, such as ``frames.stamps``,
@@ -22,6 +23,7 @@ scored again from them, exactly, without the images: that is how runs are compar
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -33,22 +35,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.errors import InputError
-from seg_perception.evaluation.average_precision import AveragePrecision
+from seg_perception.evaluation.average_precision import THRESHOLDS, AveragePrecision
+from seg_perception.evaluation.bands import DISTANCES, SIZES
 from seg_perception.evaluation.boundary import Boundary
-from seg_perception.evaluation.counts import Calibration, Coverage, Pixels, Stability
+from seg_perception.evaluation.counts import Calibration, Coverage, Pixels, Stability, joined
 from seg_perception.evaluation.panoptic import PanopticQuality
 from seg_perception.evaluation.segments import Overlap
 from seg_perception.labels import LabelSpace
 from seg_perception.types import BoolArray, Float64Array, Int64Array, UInt8Array
 
-FORMAT = 1
+FORMAT = 2
 Against = Literal["truth", "another model", "nothing"]
 JSON_FILE, ARRAY_FILE = "evaluation.json", "evaluation.npz"
 PART = ".part"
 """What the name of a file or folder ends in until it is whole."""
-
-DISTANCES = ((0.0, 5.0), (5.0, 10.0), (10.0, 20.0), (20.0, 40.0), (40.0, float("inf")))
-"""Metres: the bands by which pixels and things are told apart where depth is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +145,10 @@ class Segments:
 @dataclass(frozen=True, slots=True)
 class Detections:
     """The predicted instances as average precision judges them, as in
-    :class:`~seg_perception.evaluation.average_precision.AveragePrecision`, with the ``frame`` ``(N,)`` int64 of each;
-    ``wanted`` ``(F, C)`` int64 true objects by frame and class. ``known`` ``()`` bool: False where the prediction has
-    no scores; then there are none.
+    :class:`~seg_perception.evaluation.average_precision.AveragePrecision`, but once for each of the B
+    :func:`~seg_perception.evaluation.bands.bands`, in which what is outside of the band is nobody's to find: ``right``
+    and ``ignored`` ``(N, B, 10)`` bool, ``wanted`` ``(F, B, C)`` int64 true objects by frame and class. ``frame``
+    ``(N,)`` int64 of each. ``known`` ``()`` bool: False where the prediction has no scores; then there are none.
     """
 
     frame: Int64Array
@@ -157,6 +158,14 @@ class Detections:
     ignored: BoolArray
     wanted: Int64Array
     known: BoolArray
+
+
+def no_detections(classes: int) -> Detections:
+    """Those of one frame whose prediction has no scores."""
+    flags = np.zeros((0, 1 + len(SIZES) + len(DISTANCES), len(THRESHOLDS)), np.bool_)
+    wanted = np.zeros((1, flags.shape[1], classes), np.int64)
+    none = np.zeros(0, np.int64)
+    return Detections(none, none.astype(np.uint8), np.zeros(0), flags, flags, wanted, np.array(False))
 
 
 @dataclass(frozen=True)
@@ -192,21 +201,21 @@ class Evaluation:
         pixels[rows, columns] = self.overlaps.pixels[first:last]
         return Overlap(truth, predicted, pixels)
 
-    def precision(self, frames: Sequence[int] | NDArray[Any] | None = None) -> AveragePrecision | None:
-        """What average precision of the chosen frames (all, if None) is made of; None where no scores are known. A
-        frame that is named twice counts twice.
+    def precision(self, frames: Sequence[int] | NDArray[Any] | None = None, band: int = 0) -> AveragePrecision | None:
+        """What average precision of the chosen frames (all, if None), in one of the
+        :func:`~seg_perception.evaluation.bands.bands`, is made of; None where no scores are known. A frame that is
+        named twice counts twice.
         """
         d = self.detections
         if not d.known:
             return None
+        right, ignored, wanted = d.right[:, band], d.ignored[:, band], d.wanted[:, band]
         if frames is None:
-            return AveragePrecision(d.classes, d.scores, d.right, d.ignored, d.wanted.sum(0))
+            return AveragePrecision(d.classes, d.scores, right, ignored, wanted.sum(0))
         chosen = np.asarray(frames, np.int64)
         first, last = np.searchsorted(d.frame, chosen), np.searchsorted(d.frame, chosen, "right")
         rows = np.concatenate([np.zeros(0, np.intp), *(np.arange(a, b) for a, b in zip(first, last, strict=True))])
-        return AveragePrecision(
-            d.classes[rows], d.scores[rows], d.right[rows], d.ignored[rows], d.wanted[chosen].sum(0)
-        )
+        return AveragePrecision(d.classes[rows], d.scores[rows], right[rows], ignored[rows], wanted[chosen].sum(0))
 
     def blocks(self, seconds: float = 1.0) -> list[NDArray[np.intp]]:
         """The frames in blocks that may be drawn independently: runs of one sequence that last at least ``seconds``
@@ -242,6 +251,7 @@ class Evaluation:
             "video": self.video,
             "against": self.against,
             "labels": asdict(self.labels),
+            "sizes": [[name, low, high if np.isfinite(high) else None] for name, low, high in SIZES],
             "distances": [[low, high if np.isfinite(high) else None] for low, high in DISTANCES],
             "summary": summary(self),
         }
@@ -289,7 +299,8 @@ class Evaluation:
 
 
 def join(parts: Sequence[Evaluation]) -> Evaluation:
-    """The evaluation of several sequences as one (at least one); ``about`` is the first's, with the others' notes.
+    """The evaluation of several sequences as one (at least one). Its ``about`` says what all have in common, how many
+    frames there are of all, and every note once, with its sequence where others do without.
 
     Raises :class:`InputError` when their label spaces differ, or some have scores of instances and others have not.
     """
@@ -309,33 +320,44 @@ def join(parts: Sequence[Evaluation]) -> Evaluation:
     sequences = tuple(name for part in parts for name in part.sequences)
     frames = np.cumsum([0, *(len(part.frames) for part in parts)])
     numbers = np.cumsum([0, *(len(part.sequences) for part in parts)])
-    notes = list(dict.fromkeys(note for part in parts for note in part.about.get("notes", ())))
 
     def moved(table: T, offset: int) -> T:
         return replace(table, frame=table.frame + offset)  # type: ignore[type-var,attr-defined]
 
     shifted = [replace(p.frames, sequence=p.frames.sequence + n) for p, n in zip(parts, numbers, strict=False)]
     tables = [
-        _joined([moved(getattr(p, name), k) for p, k in zip(parts, frames.tolist(), strict=False)])
+        joined([moved(getattr(p, name), k) for p, k in zip(parts, frames.tolist(), strict=False)])
         for name in ("overlaps", "segments", "detections")
     ]
-    about = {**first.about, "notes": notes}
-    return Evaluation(first.labels, sequences, first.video, first.against, about, _joined(shifted), *tables)
+    return Evaluation(first.labels, sequences, first.video, first.against, _about(parts), joined(shifted), *tables)
+
+
+def _about(parts: Sequence[Evaluation]) -> Mapping[str, Any]:
+    if len(parts) == 1:
+        return parts[0].about
+    content = {name: value for name, value in parts[0].about.items() if name != "timing"}
+    for side in ("prediction", "truth"):
+        told = [part.about[side] for part in parts if part.about.get(side)]
+        if told:
+            path = os.path.commonpath([os.path.abspath(one["path"]) for one in told])
+            content[side] = _summed(told) | {"path": path}
+    content["matching"] = _summed([part.about["matching"] for part in parts])
+    lists = [part.about.get("notes", ()) for part in parts]
+    notes = [
+        note if all(note in one for one in lists) else f"{', '.join(part.sequences)}: {note}"
+        for part, listed in zip(parts, lists, strict=True)
+        for note in listed
+    ]
+    return {**content, "notes": list(dict.fromkeys(notes))}
+
+
+def _summed(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The first of them, with the sums of what counts."""
+    counts = [name for name, value in told[0].items() if type(value) is int]
+    return {**told[0], **{name: sum(one[name] for one in told) for name in counts}}
 
 
 T = TypeVar("T")
-
-
-def _joined(tables: Sequence[T]) -> T:
-    """Tables one after the other, field by field, however deep; of a single value, the first's."""
-    values = []
-    for field in fields(tables[0]):  # type: ignore[arg-type]
-        column = [getattr(table, field.name) for table in tables]
-        if is_dataclass(column[0]):
-            values.append(_joined(column))
-        else:
-            values.append(np.concatenate(column) if np.ndim(column[0]) else column[0])
-    return type(tables[0])(*values)
 
 
 def _flat(tables: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

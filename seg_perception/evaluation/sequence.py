@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_perception.errors import InputError
-from seg_perception.evaluation.average_precision import AveragePrecision, average_precision
+from seg_perception.evaluation.average_precision import AveragePrecision, Ranking, ranking
 from seg_perception.evaluation.confusion import Confusion, folded, mean
 from seg_perception.evaluation.identity import THRESHOLD, Moment, Tracking, tracking
 from seg_perception.evaluation.panoptic import PanopticQuality, mostly_ignored, panoptic_quality
@@ -153,14 +153,14 @@ class Scorer:
 
     def add(
         self, truth: NDArray[Any], predicted: NDArray[Any], found: Instances | None = None
-    ) -> tuple[Overlap, AveragePrecision | None]:
+    ) -> tuple[Overlap, Ranking | None]:
         """Score one frame: ``truth`` and ``predicted`` ``(H, W)`` int32; ``found`` are the predicted instances with
         their scores, for average precision (:func:`average_precision.painted` makes them of a panoptic map and the
         scores by track id). Give them for every frame or for none.
 
-        A frame that was never answered is scored by a map of 255. Returns the frame's overlap with void as -1, and how
-        its instances were judged. Raises :class:`InputError` when the maps differ in size or show a class that the
-        label space has not.
+        A frame that was never answered is scored by a map of 255. Returns the frame's overlap with void as -1, and what
+        its instances may claim of the truth. Raises :class:`InputError` when the maps differ in size or show a class
+        that the label space has not.
         """
         if self._pairs and (found is None) != (self._precision is None):
             raise InputError(
@@ -170,14 +170,15 @@ class Scorer:
         pair = overlap(truth, predicted)
         self._refuse_strangers(pair.truth, "truth")
         self._refuse_strangers(pair.predicted, "prediction")
-        things, classes = self._labels.things, len(self._labels)
+        things = self._labels.things
         t = Segments.truth(pair.truth, things)
         t = t.without_small(pair.truth_area, things, self._min_thing, self._min_stuff)
-        judged = average_precision(truth, t, things, found, classes) if found is not None else None
-        if judged is not None:
+        ranked = ranking(truth, t, things, found) if found is not None else None
+        if ranked is not None:
+            judged = ranked.judged(len(self._labels))
             self._precision = self._precision + judged if self._precision else judged
         self._pairs.append(with_void(pair, t))
-        return self._pairs[-1], judged
+        return self._pairs[-1], ranked
 
     def scores(self) -> Scores:
         """The scores of the frames so far."""

@@ -15,6 +15,7 @@ from seg_perception import __version__, scenario
 from seg_perception.cascade import CascadeConfig
 from seg_perception.config import OutputConfig, PipelineConfig
 from seg_perception.errors import BagError, ConfigError
+from seg_perception.evaluation.sources import count
 from seg_perception.labels import LabelSpace
 from seg_perception.mining import scores
 from seg_perception.mining.dataset import DataSet, Taken
@@ -53,8 +54,8 @@ class Wish:
     def __post_init__(self) -> None:
         if self.count < 0 or not 0 <= self.audit <= 1 or not self.gap >= 0 or not 0 <= self.alike <= 64:
             raise ConfigError(
-                f"mine: count {self.count}, audit {self.audit:g}, gap {self.gap:g}, alike {self.alike}; expected "
-                "count >= 0, audit 0..1 of the frames, gap >= 0 s and alike 0..64 bits"
+                f"mine: count {self.count}, audit {100 * self.audit:g} %, gap {self.gap:g}, alike {self.alike}; "
+                "expected count >= 0, audit 0..100 % of the frames, gap >= 0 s and alike 0..64 bits"
             )
 
 
@@ -192,5 +193,8 @@ def command(arguments: argparse.Namespace) -> int:
     taken = mine(sources, outcomes, arguments.output, config, arguments.topic, wish)
     for reason in (*REASONS, AUDIT):
         print(f"{sum(reason in frame.reasons for frame in taken):6d} {reason}")
-    print(f"{arguments.output}: {len(taken)} frames, why in frames.csv; pre-labels in annotations/")
+    chosen = sum(frame.reasons != (AUDIT,) for frame in taken)
+    if chosen < wish.count:
+        print(f"{chosen} of {wish.count} frames asked for: the others are alike, too close in time, or score nothing")
+    print(f"{arguments.output}: {count(len(taken), 'frame')}, why in frames.csv; pre-labels in annotations/")
     return 0 if all(outcome.whole for outcome in outcomes) else 1

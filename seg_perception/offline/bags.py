@@ -9,16 +9,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
+import cv2
+import numpy as np
 import yaml
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import Reader
 
 from seg_perception.errors import BagError
+from seg_perception.images import in_colour
 from seg_perception.interfaces import typestore
 from seg_perception.offline.salvage import Salvaged, reason
 from seg_perception.records import CameraInfo, CompressedImage, Image
@@ -122,7 +126,8 @@ class Bag:
         return BagError(f"{self.path}: the bag is damaged ({reason}); read up to there: {counts}")
 
     def image_topic(self, wanted: str | None = None) -> Topic:
-        """The bag's image topic, raw or compressed: ``wanted``, or the only one there is.
+        """The bag's image topic, raw or compressed: ``wanted``, or the only one there is, or the only one in colour
+        beside depth, masks and grey pictures.
 
         Raises :class:`BagError` that lists the candidates when there is none, more than one, or ``wanted`` is no
         image; a raw topic and its own ``/compressed`` are two.
@@ -137,9 +142,35 @@ class Bag:
             return found
         if not images:
             raise BagError(f"{self.path}: holds no images; its topics: {_names(self.topics.values())}")
-        if len(images) > 1:
-            raise BagError(f"{self.path}: has {len(images)} image topics, choose one with --topic: {_names(images)}")
-        return images[0]
+        if len(images) == 1:
+            return images[0]
+        coloured = [topic for topic in images if self._in_colour(topic)]
+        if len(coloured) != 1:
+            raise BagError(
+                f"{self.path}: has {len(images)} image topics, {len(coloured)} of them in colour, choose one with "
+                f"--topic: {_names(images)}"
+            )
+        return coloured[0]
+
+    def _in_colour(self, topic: Topic) -> bool:
+        """Whether the first picture of ``topic`` has colours, and not of our own making."""
+        first = None if "overlay" in topic.name.split("/") else self._first(topic)
+        if first is None:
+            return False
+        if topic.type == Image.TYPE:
+            return in_colour(first.encoding)
+        # What is no picture, as depth with its header of twelve bytes, is None.
+        content = np.frombuffer(first.data, np.uint8)
+        picture = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if len(content) else None
+        return picture is not None and picture.ndim == 3
+
+    def _first(self, topic: Topic) -> Any | None:
+        """The first message of ``topic`` that can be read."""
+        with suppress(BagError):
+            for message in self.messages([topic.name]):
+                with suppress(Exception):  # whatever a parser of broken bytes raises
+                    return typestore().deserialize_cdr(message.cdr, topic.type)
+        return None
 
     def camera_info_topic(self, image: Topic) -> Topic | None:
         """The ``camera_info`` in the image's namespace (REP 104's place for it), if the bag has one."""

@@ -29,10 +29,11 @@ def on_ray(jobs: Sequence[tuple[Job, Path]], workers: Workers) -> Iterator[Outco
     try:
         ray.init(**_where(workers), logging_level=logging.ERROR, log_to_driver=False)
     except Exception as error:  # Ray has no class of its own for this
-        where = "cannot be started here" if workers.address is None else f"cannot be reached at {workers.address}"
-        raise ConfigError(
-            f"Ray {where} ({' '.join(str(error).split())[:200]}); --workers 1 takes bag after bag without it"
-        ) from error
+        where, instead = "cannot be started here", "--workers 1 takes bag after bag without it"
+        if workers.address is not None:
+            where = f"cannot be reached at {workers.address}"
+            instead = "does it run there, and where it asks for a token, is RAY_AUTH_MODE=token set here?"
+        raise ConfigError(f"Ray {where} ({' '.join(str(error).split())[:200]}); {instead}") from error
     # A bag that kills its worker would kill the next one as well.
     remote = ray.remote(num_cpus=max(workers.each, 1), max_retries=0)(perform)
     waiting, running = list(reversed(jobs)), dict[Any, tuple[Job, Path]]()

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from seg_perception.types import BoolArray, Float64Array, IndexArray
+from seg_perception.types import Float64Array, IndexArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +28,26 @@ class Pairs:
 def overlapping(tracks: Float64Array, detections: Float64Array, least: float) -> Pairs:
     """All pairs of ``(4, T)`` and ``(4, D)`` boxes whose intersection over union is at least ``least`` > 0."""
     # Division only where it matters: most pairs are far apart. Single precision halves what has to be moved.
-    t, d = tracks.astype(np.float32)[:, :, None], detections.astype(np.float32)[:, None, :]
-    common = np.minimum(t[2:], d[2:])
+    t, d = tracks.astype(np.float32)[:, :, None], detections.astype(np.float32)[:, None]
+    width, height = common = np.minimum(t[2:], d[2:])
     common -= np.maximum(t[:2], d[:2])
-    np.maximum(common, 0.0, out=common)
-    intersection = common[0] * common[1]
+    np.maximum(width, 0.0, out=width)
+    width *= height  # Negative where only the rows are apart.
     (tw, th), (dw, dh) = t[2:] - t[:2], d[2:] - d[:2]
-    union = tw * th + dw * dh
-    union -= intersection
-    near = (intersection >= np.float32(least) * union).ravel().nonzero()[0]
+    areas = tw * th + dw * dh
+    near = (width * (1.0 + 1.0 / least) >= areas).ravel().nonzero()[0]
     rows, columns = np.divmod(near, detections.shape[1] or 1)
-    overlap = intersection.take(near) / np.maximum(union.take(near), np.float32(1e-6))
-    return Pairs(rows, columns, overlap.astype(np.float64))
+    both = width.take(near)
+    return Pairs(rows, columns, both / (areas.take(near) - both))
 
 
-def _contested(tracks: IndexArray, detections: IndexArray) -> BoolArray:
-    return (np.bincount(tracks).take(tracks) + np.bincount(detections).take(detections)) > 2
+def overlaps(a: Float64Array, b: Float64Array) -> Float64Array:
+    """``(n,)`` the intersection over union of each of ``(4, n)`` boxes with a positive area and its partner."""
+    width, height = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0.0)
+    (aw, ah), (bw, bh) = a[2:] - a[:2], b[2:] - b[:2]
+    both = width * height
+    overlap: Float64Array = both / (aw * ah + bw * bh - both)
+    return overlap
 
 
 def grown(boxes: Float64Array, by: float) -> Float64Array:
@@ -62,26 +66,25 @@ def solver() -> Callable[..., tuple[IndexArray, IndexArray]]:
 
 
 def assign(pairs: Pairs, weights: Float64Array) -> tuple[IndexArray, IndexArray]:
-    """The matching (no track and no detection twice) among ``pairs`` with the greatest sum of ``weights`` ``(n,)``, as
-    rows of tracks and rows of detections; pairs without a positive weight are not eligible.
+    """The matching (no track and no detection twice) among ``pairs`` with the greatest sum of ``weights`` ``(n,)``
+    >= 0, as rows of tracks and rows of detections; pairs whose weight is 0 are not eligible.
 
     Pairs that nobody contests are taken at once; only the rest goes through ``scipy.optimize.linear_sum_assignment``.
     """
-    eligible = (weights > 0.0).nonzero()[0]
+    eligible = weights.nonzero()[0]
     tracks, detections = pairs.tracks.take(eligible), pairs.detections.take(eligible)
-    if not len(eligible):
-        return tracks, detections
-    contested = _contested(tracks, detections)
+    contested = np.bincount(tracks).take(tracks) + np.bincount(detections).take(detections) > 2
     knots = contested.nonzero()[0]
     if not len(knots):
         return tracks, detections
-    rows, row = np.unique(tracks.take(knots), return_inverse=True)
-    columns, column = np.unique(detections.take(knots), return_inverse=True)
+    row, column = tracks.take(knots), detections.take(knots)
+    rows, columns = np.bincount(row).nonzero()[0], np.bincount(column).nonzero()[0]
     gain = np.zeros((len(rows), len(columns)))
-    gain[row, column] = weights.take(eligible.take(knots))
+    gain[rows.searchsorted(row), columns.searchsorted(column)] = weights.take(eligible.take(knots))
     chosen, partner = solver()(gain, maximize=True)
     real = gain[chosen, partner] > 0.0
+    sure = ~contested
     return (
-        np.concatenate((tracks[~contested], rows[chosen[real]])),
-        np.concatenate((detections[~contested], columns[partner[real]])),
+        np.concatenate((tracks.compress(sure), rows.take(chosen.compress(real)))),
+        np.concatenate((detections.compress(sure), columns.take(partner.compress(real)))),
     )

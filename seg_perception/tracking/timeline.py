@@ -67,7 +67,10 @@ class Timeline:
 
     def at(self, stamp: int) -> Moment | None:
         """The newest frame that is not newer than ``stamp``; None when it lies before the anchor."""
-        return next((moment for moment in reversed(self._moments) if moment.stamp <= stamp), None)
+        for moment in reversed(self._moments):
+            if moment.stamp <= stamp:
+                return moment
+        return None
 
     @property
     def overfull(self) -> bool:

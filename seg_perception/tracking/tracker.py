@@ -2,8 +2,8 @@
 
 Association follows ByteTrack (Zhang et al., ECCV 2022): confirmed tracks first meet the detections with high scores,
 those that find none then meet the low-scored ones (an object that is half hidden is still there), and unconfirmed
-tracks get what is left. The state is a structure of arrays, one row per track, so that a step costs the same few array
-operations for one track or two hundred.
+tracks get what is left. The state is one matrix, a column per track, so that a step costs the same few array operations
+for one track or two hundred.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ import numpy as np
 
 from seg_perception.errors import ConfigError
 from seg_perception.schema import option
-from seg_perception.tracking.association import Pairs, assign, grown, overlapping, solver
+from seg_perception.tracking.association import Pairs, assign, grown, overlapping, overlaps, solver
 from seg_perception.tracking.carry import NOTHING, moved, rectangles
 from seg_perception.tracking.ids import IdCounter
-from seg_perception.tracking.kalman import boxes_of, growth
 from seg_perception.tracking.points import Picture
-from seg_perception.tracking.state import Detections, State
+from seg_perception.tracking.state import HIDDEN, UNCONFIRMED, Detections, State
 from seg_perception.tracking.timeline import Moment, Timeline
-from seg_perception.types import BoolArray, Float32Array, Float64Array, IndexArray, Look, Tracks
+from seg_perception.types import BoolArray, Float32Array, Float64Array, IndexArray, Look, Tracks, UInt8Array
 
 MAX_TRACKS = 1000
 """Live tracks of one camera; beyond it hidden ones go, the longest unseen first, so that the state stays bounded
@@ -124,196 +123,198 @@ class Tracker:
 
     def _forget(self, max_lost: float) -> None:
         state = self._state
-        kept = state.time >= self._timeline.now.time - max_lost
-        if not kept.all():
-            self._state = state = state.take(np.flatnonzero(kept))
+        kept = (state.time >= self._timeline.now.time - max_lost).nonzero()[0]
+        if len(kept) < len(state):
+            self._state = state = state.take(kept)
             self._timeline.keep(state.sighting)
 
     def _move_to(self, moment: Moment, agility: float) -> None:
         """Move the filters, and the anchor at which they stand, to ``moment``."""
         filters, dt = self._state.filters, moment.time - self._timeline.anchor.time
         measured = self._measured(moment) if len(moment.ways) else None
-        if dt > 0.0:
-            if measured is not None:
-                rows, position = measured
-                filters.steer(rows, position - self._expected(moment).take(rows, axis=1), dt)
-            filters.predict(dt, agility)
-        if moment.motion is not None:
-            filters.warp(moment.motion)
+        if measured is not None and dt > 0.0:
+            rows, position = measured
+            filters.steer(rows, position - filters.predicted(dt, moment.motion).take(rows, axis=1), dt)
+        if dt > 0.0 or moment.motion is not None:
+            filters.predict(dt, agility, moment.motion)
         if measured is not None:
             rows, position = measured
             filters.position[:, rows] = position
         self._timeline.rebase(moment)
-
-    def _expected(self, moment: Moment) -> Float64Array:
-        """``(4, N)`` where the tracks are at ``moment`` if they go on as before."""
-        filters = self._state.filters
-        position = filters.position + (moment.time - self._timeline.anchor.time) * filters.velocity
-        if moment.motion is not None:
-            position[:2] = moment.motion[:, :2] @ position[:2] + moment.motion[:, 2:]
-            position[2:] += growth(moment.motion)
-        return position
 
     def _measured(self, moment: Moment) -> tuple[IndexArray, Float64Array]:
         """Rows of the tracks of which pictures tell where they are at ``moment``, and that, ``(4, n)``; what is hidden
         cannot be followed.
         """
         state, ways = self._state, moment.ways.of(self._state.sighting)
-        rows = (np.isfinite(ways[0]) & (state.hidden == 0)).nonzero()[0]
+        rows = (np.isfinite(ways[0]) & (state.flags != HIDDEN)).nonzero()[0]
         origin, way = state.origin.take(rows, axis=1), ways.take(rows, axis=1)
         return rows, np.concatenate((np.exp(way[2]) * origin[:2] + way[:2], origin[2:] + way[2]))
 
     def _look(self, look: Look, time: float, config: TrackerConfig) -> None:
-        state, found = self._state, Detections.of(look.instances, self._limits, config.low_score)
-        state.widen(int(found.labels.max(initial=0)) + 1)
-        boxes = boxes_of(state.bounded(state.filters.position.copy()))
+        found = Detections.of(look.instances, self._limits, config.low_score)
+        self._state = self._state.widened(int(found.labels.max(initial=0)) + 1)
+        boxes = self._state.boxes()
         rows, picks = self._associate(boxes, found, config)
-        missed = _looked_for(boxes, look.regions, self._limits)
-        missed[rows] = False
-        state.hidden[missed] = 1
-        seen = state.take(rows)
-        seen.continued(found.take(picks), look.stamp, time, config.noise)
-        seen.sighting[:] = self._sightings + picks
-        state.put(rows, seen)
-        fresh = found.scores >= config.high_score
-        fresh[picks] = False
-        if fresh.any():
-            classes = state.votes.shape[1]
-            new = fresh.nonzero()[0]
-            born = State.born(found.take(new), look.stamp, time, config.noise, classes)
-            born.sighting[:] = self._sightings + new
-            self._state = state.joined(born)
-        self._end()
+        looked = _looked_for(boxes, look.regions, self._size)
+        first, noise = self._sightings, config.noise
+        self._state = self._state.after(rows, found.take(picks), looked, look.stamp, time, noise, first)
+        self._crowd_out()
         self._confirm(config.min_hits)
         if self._timeline.anchor.picture is not None:
-            self._follow(self._sightings)
-        self._sightings += len(found.masks)
+            self._follow(first)
+        self._sightings += len(picks)
 
     def _follow(self, first: int) -> None:
         """Follow what was seen by the last look, whose sightings are ``first`` and later ones, and no longer what it
         missed.
         """
         state = self._state
-        self._timeline.keep(state.sighting[state.hidden == 0])
+        self._timeline.keep(state.sighting[state.flags != HIDDEN])
         rows = (state.sighting >= first).nonzero()[0]
         rows = rows[np.argsort(state.sighting[rows])]
-        masks, velocity = [state.masks[row] for row in rows.tolist()], state.filters.velocity[:2, rows].T
-        self._timeline.see(masks, state.sighting[rows], velocity)
+        self._timeline.see(state.masks[rows].tolist(), state.sighting[rows], state.filters.velocity[:2, rows].T)
 
-    def _end(self) -> None:
+    def _crowd_out(self) -> None:
         state = self._state
-        # A track that was never confirmed does not outlive a miss.
-        alive = (state.hidden == 0) | (state.ids > 0)
-        if not alive.all():
-            self._state = state = state.take(np.flatnonzero(alive))
         if len(state) > MAX_TRACKS:
             newest_first = -np.arange(len(state))
-            self._state = state.take(np.sort(np.lexsort((newest_first, -state.time, state.hidden))[:MAX_TRACKS]))
+            worst_last = np.lexsort((newest_first, -state.time, state.flags & HIDDEN))
+            self._state = state.take(np.sort(worst_last[:MAX_TRACKS]))
 
     def _confirm(self, min_hits: int) -> None:
         state = self._state
-        due = np.flatnonzero((state.ids == 0) & (state.hits >= min_hits)).tolist()
-        if due:
-            live = set(state.ids.tolist())
-            for row in due:
-                state.ids[row] = self._ids.next(live)
-                live.add(int(state.ids[row]))
+        due = ((state.flags == UNCONFIRMED) & (state.hits >= min_hits)).nonzero()[0]
+        if len(due):
+            ids, flags = state.ids, state.flags
+            live = set(ids.tolist())
+            for row in due.tolist():
+                ids[row], flags[row] = self._ids.next(live), 0
+                live.add(int(ids[row]))
 
     def _associate(
         self, boxes: Float64Array, found: Detections, config: TrackerConfig
     ) -> tuple[IndexArray, IndexArray]:
-        """Rows of tracks, and for each the row of its detection."""
-        state = self._state
+        """Rows of tracks and, row by row, of their detections; then those of the detections that start a track."""
         high = found.scores >= config.high_score
-        kind, low = np.where(state.ids > 0, state.hidden, 2), (~high).astype(np.intp)
+        value = Value.of(self._state, found, high, config)
         pairs = overlapping(boxes, found.boxes, min(config.overlap, config.overlap_low))
-        rows, picks = assign(pairs, self._weights(pairs, found, kind, low, config))
+        rows, picks = assign(pairs, value.of_pairs(pairs))
         # Who is left, and scored high, looks further around.
-        free, unclaimed = np.ones(len(state), np.bool_), high
+        free, unclaimed = np.ones(len(self._state), np.bool_), high
         free[rows] = unclaimed[picks] = False
-        tracks, detections = free.nonzero()[0], unclaimed.nonzero()[0]
-        if not len(tracks) or not len(detections):
+        fresh = unclaimed.nonzero()[0]
+        if not len(fresh):
             return rows, picks
-        near, wanted = boxes.take(tracks, axis=1), found.boxes.take(detections, axis=1)
-        pairs = overlapping(grown(near, config.reach), grown(wanted, config.reach), config.overlap)
-        pairs = Pairs(tracks.take(pairs.tracks), detections.take(pairs.detections), pairs.overlap)
-        pairs = self._plausible(pairs, found, config.noise)
-        more_rows, more_picks = assign(pairs, self._weights(pairs, found, kind, low, config))
-        return np.concatenate((rows, more_rows)), np.concatenate((picks, more_picks))
+        tracks, detections = self._near(free.nonzero()[0], fresh, found, config.noise)
+        if len(tracks):
+            near, wanted = boxes.take(tracks, axis=1), found.boxes.take(detections, axis=1)
+            pairs = Pairs(tracks, detections, overlaps(grown(near, config.reach), grown(wanted, config.reach)))
+            more_rows, more_picks = assign(pairs, value.of_pairs(pairs))
+            rows, picks = np.concatenate((rows, more_rows)), np.concatenate((picks, more_picks))
+            unclaimed[more_picks] = False
+            fresh = unclaimed.nonzero()[0]
+        return rows, np.concatenate((picks, fresh))
 
-    def _plausible(self, pairs: Pairs, found: Detections, noise: float) -> Pairs:
-        """Those of ``pairs`` whose centres are no farther apart than the filter's uncertainty makes likely."""
-        filters, tracks = self._state.filters, pairs.tracks
-        position, variance = filters.position.take(tracks, axis=1), filters.covariance[0].take(tracks)
-        boxes = found.boxes.take(pairs.detections, axis=1)
-        away = (boxes[:2] + boxes[2:]) / 2.0 - position[:2]
-        likely = SIGMAS * np.sqrt(variance + noise * noise) * np.exp((position[2] + position[3]) / 2.0)
-        kept = (np.abs(away) <= likely).all(axis=0).nonzero()[0]
-        return Pairs(tracks.take(kept), pairs.detections.take(kept), pairs.overlap.take(kept))
-
-    def _weights(
-        self, pairs: Pairs, found: Detections, kind: IndexArray, low: IndexArray, config: TrackerConfig
-    ) -> Float64Array:
-        """What each of ``pairs`` is worth, 0 for those that cannot be: its overlap, weighed by how often the track had
-        that class, and by who comes first: ``kind`` and ``low`` are rows and columns of :data:`WORTH`.
+    def _near(
+        self, tracks: IndexArray, detections: IndexArray, found: Detections, noise: float
+    ) -> tuple[IndexArray, IndexArray]:
+        """Those pairs of ``tracks`` and ``detections`` whose centres are no farther apart than the filter's uncertainty
+        makes likely.
         """
-        if not len(pairs):
-            return pairs.overlap
-        votes = self._state.votes_for(pairs.tracks, found.labels.take(pairs.detections))
-        likeness: Float64Array = pairs.overlap * (config.class_confusion + (1.0 - config.class_confusion) * votes)
-        low = low.take(pairs.detections)
-        least = np.array((config.overlap, config.overlap_low)).take(low)
-        likeness[likeness < least] = 0.0
-        likeness *= WORTH[kind.take(pairs.tracks), low]
-        return likeness
+        numbers = self._state.filters.numbers.take(tracks, axis=1)
+        likely = SIGMAS * np.sqrt(numbers[8] + noise * noise) * np.exp((numbers[2] + numbers[3]) * 0.5)
+        boxes = found.boxes.take(detections, axis=1)
+        across, along = np.abs(((boxes[:2] + boxes[2:]) * 0.5)[:, None] - numbers[:2, :, None]) <= likely[:, None]
+        rows, columns = (across & along).nonzero()
+        return tracks.take(rows), detections.take(columns)
 
     def _tracks(self, config: TrackerConfig) -> Tracks:
         state, now = self._state, self._timeline.now
-        position = self._now()
-        origin = state.origin
-        scale = np.exp(position[2:] - origin[2:])
-        corners = (state.box.reshape(2, 2, -1) - origin[:2]) * scale + position[:2]
+        position, origin = self._now(), state.origin
+        scale = np.exp(state.growth(position))
+        corners = (state.box.reshape(2, 2, -1) - origin[:2]) * scale
+        corners += position[:2]
         boxes = corners.reshape(4, -1)
         np.maximum(boxes, 0.0, out=boxes)
         np.minimum(boxes, self._limits, out=boxes)
-        visible = (boxes[2] > boxes[0]) & (boxes[3] > boxes[1]) & (state.hidden == 0)
+        wide, high = boxes[2:] > boxes[:2]
+        visible = wide & high & (state.flags != HIDDEN)
         age = now.time - state.time
-        masks = [mask if shown else NOTHING for mask, shown in zip(state.masks, visible.tolist(), strict=True)]
+        masks = state.masks.copy()
+        masks[~visible] = NOTHING
         rows = (visible & (age > 0.0)).nonzero()[0]
         if len(rows):
-            carried = [masks[row] for row in rows.tolist()]
+            carried = masks.take(rows).tolist()
             places = (rectangles(carried) - origin[:2, rows].T[:, None]) * scale[:, rows].T[:, None]
             places += position[:2, rows].T[:, None]
-            for row, mask in zip(rows.tolist(), moved(carried, places, self._size), strict=True):
-                masks[row] = mask
+            masks[rows] = moved(carried, places, self._size)
         return Tracks(
             track_ids=state.ids.astype(np.int32),
-            boxes=np.ascontiguousarray(boxes.T, np.float32),
-            scores=(state.scores * np.exp2(-age / config.score_half_life)).astype(np.float32),
-            labels=state.votes.argmax(axis=1).astype(np.uint8),
-            masks=tuple(masks),
+            boxes=boxes.T.astype(np.float32, order="C"),
+            scores=(state.scores * np.exp2(age * (-1.0 / config.score_half_life))).astype(np.float32),
+            labels=state.votes.argmax(axis=0).astype(np.uint8),
+            masks=tuple(masks.tolist()),
             seen=state.seen.copy(),
             visible=visible,
         )
 
     def _now(self) -> Float64Array:
         """``(4, N)`` where the tracks are by now."""
-        now = self._timeline.now
-        position = self._expected(now)
+        filters, now, anchor = self._state.filters, self._timeline.now, self._timeline.anchor
+        if now is anchor:
+            return filters.position
+        position = filters.predicted(now.time - anchor.time, now.motion)
         if len(now.ways):
             rows, measured = self._measured(now)
             position[:, rows] = measured
-        return self._state.bounded(position)
+        return position
 
 
-def _looked_for(boxes: Float64Array, regions: Float32Array, limits: Float64Array) -> BoolArray:
-    """``(N,)`` whether one of ``regions`` ``(R, 4)`` has most of what the image shows of each box ``(4, N)``; a region
-    that is the whole image has all.
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What it is worth that a track continues as a detection: its overlap, weighed by how often the track had that
+    class, and by who comes first.
+
+    ``familiar`` ``(classes, T)`` is what the tracks' votes make of an overlap, ``labels`` ``(D,)`` are the detections';
+    ``track`` ``(T,)`` is 0, 2 or 4 and ``detection`` ``(D,)`` 0 or 1, whose sum is the place in :data:`WORTH` and in
+    ``least`` ``(6,)``, the least overlap.
     """
-    width, height = limits[:2, 0].tolist()
-    if any(x0 <= 0.0 and y0 <= 0.0 and x1 >= width and y1 >= height for x0, y0, x1, y1 in regions.tolist()):
-        return np.ones(boxes.shape[1], np.bool_)
-    low, high = np.maximum(boxes[:2], 0.0), np.minimum(boxes[2:], limits[:2])
+
+    familiar: Float64Array
+    labels: UInt8Array
+    track: IndexArray
+    detection: BoolArray
+    least: Float64Array
+
+    @classmethod
+    def of(cls, state: State, found: Detections, high: BoolArray, config: TrackerConfig) -> Value:
+        """Of all that are there."""
+        familiar = state.votes * ((1.0 - config.class_confusion) / state.votes.max(axis=0))
+        familiar += config.class_confusion
+        least = np.array((config.overlap, config.overlap_low) * 3)
+        return cls(familiar, found.labels, state.flags * 2, ~high, least)
+
+    def of_pairs(self, pairs: Pairs) -> Float64Array:
+        """Each pair's, 0 for those that cannot be."""
+        tracks, detections = pairs.tracks, pairs.detections
+        worth = pairs.overlap * self.familiar[self.labels.take(detections), tracks]
+        place = self.track.take(tracks) + self.detection.take(detections)
+        enough = worth >= self.least.take(place)
+        worth *= WORTH.take(place)
+        worth *= enough
+        return worth
+
+
+def _looked_for(boxes: Float64Array, regions: Float32Array, size: tuple[int, int]) -> BoolArray:
+    """``(N,)`` whether one of ``regions`` ``(R, 4)`` has most of what an image of ``size`` shows of each box
+    ``(4, N)``; a region that is the whole image has all.
+    """
+    width, height = size
+    for x0, y0, x1, y1 in regions.tolist():
+        if x0 <= 0.0 and y0 <= 0.0 and x1 >= width and y1 >= height:
+            return np.ones(boxes.shape[1], np.bool_)
+    low, high = np.maximum(boxes[:2], 0.0), np.minimum(boxes[2:], [[width], [height]])
     area = (high - low).prod(axis=0)
     looked = np.zeros(boxes.shape[1], np.bool_)
     for x0, y0, x1, y1 in regions.tolist():

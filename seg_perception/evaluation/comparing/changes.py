@@ -11,6 +11,7 @@ import numpy as np
 
 from seg_perception.errors import ConfigError
 from seg_perception.evaluation.comparing import bootstrap
+from seg_perception.evaluation.comparing.questions import refuse_other_questions, remarks
 from seg_perception.evaluation.numbers import LOWER_IS_BETTER
 from seg_perception.evaluation.result import Evaluation
 from seg_perception.types import Float64Array
@@ -118,6 +119,7 @@ def compare(
     """Compare the run ``second`` with ``first``, on the frames that both have. Blocks last at least ``seconds``; the
     ``pictures`` worst and best frames are named. Raises :class:`InputError` when the two do not go together.
     """
+    refuse_other_questions(first, second)
     pairing = bootstrap.paired(first, second)
     blocks = bootstrap.blocks(first, pairing, seconds)
     before, after = bootstrap.numbers(first, pairing.first), bootstrap.numbers(second, pairing.second)
@@ -132,7 +134,7 @@ def compare(
         low, high = (values[1] - values[0] + part for part in spread)
         changes[name] = Change(name, values[0], values[1], low, high)
     losses, wins = _frames(first, second, blocks, pictures)
-    notes = list(pairing.notes)
+    notes = [*pairing.notes, *remarks(first, second, pairing, before, after)]
     if len(blocks) < 10:
         notes.append(f"only {len(blocks)} x {blocks.unit} could be drawn from: take the intervals as rough")
     return Comparison(changes, losses, wins, len(pairing.first), len(blocks), blocks.unit, tuple(notes))

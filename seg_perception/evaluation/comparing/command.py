@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def load(folder: Path, name: str) -> Run:
         return Run(name, (one,), one)
     if not found:
         raise InputError(f"{folder}: holds no {JSON_FILE}; expected a folder that `seg_perception evaluate` wrote")
-    parts = tuple(Evaluation.load(place) for place in found)
+    # By their place, not by the file they come from: two drives may have a bag of one name.
+    parts = tuple(replace(Evaluation.load(at), sequences=(at.relative_to(folder).as_posix(),)) for at in found)
     return Run(name, parts, join(parts))
 
 

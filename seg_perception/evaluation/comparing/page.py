@@ -6,15 +6,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
 
 import numpy as np
 
 from seg_perception.errors import SegPerceptionError
-from seg_perception.evaluation import report
 from seg_perception.evaluation.comparing.changes import Change, Comparison, FrameChange, Gate
 from seg_perception.evaluation.comparing.reopened import key, reopened
 from seg_perception.evaluation.comparing.words import CLASS_COLUMNS, by_class, interval, shown
+from seg_perception.evaluation.report.document import document
 from seg_perception.evaluation.report.pictures import Look, data_uri, drawn, looks
 from seg_perception.evaluation.report.words import HEADLINES, NAMES
 from seg_perception.evaluation.result import Evaluation
@@ -55,12 +54,7 @@ def page(runs: Sequence[Run], comparisons: Sequence[Comparison], gates: Sequence
         for run, comparison in zip(runs[1:], comparisons, strict=True)
         for part in _comparison(runs[0], run, comparison, gates)
     )
-    style = files(report).joinpath("style.css").read_text(encoding="utf-8") + MORE_STYLE
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
-        f'<meta name="viewport" content="width=device-width"><style>{style}</style></head>\n'
-        f"<body><header><h1>{escape(title)}</h1></header>\n<main>{body}</main></body></html>\n"
-    )
+    return document(title, f"<h1>{escape(title)}</h1>", f"<main>{body}</main>", style=MORE_STYLE)
 
 
 def _comparison(first: Run, second: Run, comparison: Comparison, gates: Sequence[Gate]) -> Iterator[str]:

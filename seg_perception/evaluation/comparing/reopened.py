@@ -8,8 +8,7 @@ from typing import Any
 
 from seg_perception.errors import InputError
 from seg_perception.evaluation.evaluating import Evaluated, find_pictures
-from seg_perception.evaluation.matching import Translation, matched, translation
-from seg_perception.evaluation.measuring import Sides
+from seg_perception.evaluation.matching import Sides, Translation, matched, translation
 from seg_perception.evaluation.result import Evaluation
 from seg_perception.evaluation.sources import Key, Source
 from seg_perception.evaluation.sources.opening import open_source

@@ -84,7 +84,7 @@ def pixel_precision_recall(evaluation: Evaluation) -> str:
          colour(evaluation, i))
         for i in order.tolist()
     ]  # fmt: skip
-    return scatter(points, Axis("recall, percent", 0.0, 1.0, "%"), Axis("precision, percent", 0.0, 1.0, "%"), 24)
+    return scatter(points, Axis("recall, percent", 0.0, 1.0, "%"), Axis("precision, percent", 0.0, 1.0, "%"))
 
 
 def precision_recall_curves(evaluation: Evaluation) -> str:
@@ -102,8 +102,10 @@ def precision_recall_curves(evaluation: Evaluation) -> str:
         reached = np.searchsorted(hits / precision.wanted[label], RECALLS)
         curves[label] = np.append(best, 0.0)[reached]
     shown = sorted(curves, key=lambda label: -int(precision.wanted[label]))[:MOST_CURVES]
-    lines = [Line("mean of all", RECALLS, np.mean(list(curves.values()), axis=0), "mean")]
-    names = [(f"mean of {len(curves)}", "mean")]
+    lines, names = list[Line](), list[tuple[str, str]]()
+    if len(curves) > 1:
+        lines.append(Line("mean of all", RECALLS, np.mean(list(curves.values()), axis=0), "mean"))
+        names.append((f"mean of {len(curves)}", "mean"))
     for k, label in enumerate(shown):
         name = evaluation.labels.classes[label].name
         lines.append(Line(name, RECALLS, curves[label], f"c{k}"))

@@ -7,7 +7,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
     heads.forEach((other) => delete other.dataset.way);
     head.dataset.way = down ? "down" : "up";
     const value = (row) => {
-      const text = row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
+      const cell = row.cells[column]; // a bag that failed has fewer
+      const text = cell?.dataset.value ?? cell?.textContent.trim() ?? "";
       return text === "" ? null : isNaN(text) ? text : Number(text);
     };
     const rows = [...table.tBodies[0].rows].sort((a, b) => {

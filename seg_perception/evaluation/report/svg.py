@@ -62,29 +62,33 @@ def bars(edges: NDArray[np.float64], counts: NDArray[np.float64], x: Axis, label
     return _svg("".join(body), WIDTH, HEIGHT)
 
 
-def scatter(points: Sequence[tuple[float, float, float, str, str]], x: Axis, y: Axis, named: int = 12) -> str:
-    """Points ``(x, y, radius, name, colour)``; of the ``named`` first the name is written where there is room for it,
-    of all it is shown under the pointer.
+def scatter(points: Sequence[tuple[float, float, float, str, str]], x: Axis, y: Axis) -> str:
+    """Points ``(x, y, radius, name, colour)``. Names are written where there is room, those of the lowest points first;
+    all are shown under the pointer.
     """
     width, height = WIDTH, 400
-    plot = _Plot(x, y, width, height)
-    body, names = [plot.frame()], list[str]()
+    plot = _Plot(x, y, width - 70, height)  # the good ones are at the right edge, and want their names beside them
     places = [(plot.x(a), plot.y(b), radius) for a, b, radius, _, _ in points]
-    taken = [(cx - r, cy - r, cx + r, cy + r) for cx, cy, r in places]
-    for number, ((cx, cy, radius), (a, b, _, name, colour)) in enumerate(zip(places, points, strict=True)):
+    body = [plot.frame()]
+    for (cx, cy, radius), (a, b, _, name, colour) in zip(places, points, strict=True):
         title = f"<title>{escape(name)}: {x.label} {100 * a:.1f}, {y.label} {100 * b:.1f}</title>"
         body.append(
             f'<circle class="spot" cx="{cx:.1f}" cy="{cy:.1f}" r="{radius:.1f}" fill="{colour}">{title}</circle>'
         )
+    taken = [(cx - r, cy - r, cx + r, cy + r) for cx, cy, r in places]
+    for number in sorted(range(len(points)), key=lambda i: points[i][0] + points[i][1]):
+        (cx, cy, radius), name = places[number], points[number][3]
         length = 6.4 * len(name)
-        for left in (cx + radius + 3, cx - radius - 3 - length) if number < named else ():
-            box = left, cy - 7, left + length, cy + 5
-            inside = left > _LEFT and box[2] < width
+        beside, within = (cx + radius + 3, cx - radius - 3 - length), cx - length / 2
+        spots = *((left, cy + 3.5) for left in beside), (within, cy - radius - 4), (within, cy + radius + 11)
+        for left, base in spots:
+            box = left, base - 9, left + length, base + 2
+            inside = left > _LEFT and box[2] < width and box[1] > 0 and box[3] < height - _BOTTOM
             if inside and all(box[2] < o[0] or o[2] < box[0] or box[3] < o[1] or o[3] < box[1] for o in taken):
                 taken.append(box)
-                names.append(_text("name", left, cy + 3.5, name))
+                body.append(_text("name", left, base, name))
                 break
-    return _svg("".join(body + names), width, height)
+    return _svg("".join(body), width, height)
 
 
 def matrix(values: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str]) -> str:

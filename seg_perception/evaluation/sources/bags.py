@@ -16,6 +16,7 @@ import numpy as np
 from mcap.reader import make_reader
 from numpy.typing import NDArray
 
+from seg_perception import resources
 from seg_perception.errors import BagError, ConfigError, InputError
 from seg_perception.evaluation.sources import Facts, Key, Labelled, count
 from seg_perception.frames import stamp_of
@@ -23,7 +24,8 @@ from seg_perception.images import decode_compressed, decode_image
 from seg_perception.interfaces import typestore
 from seg_perception.labels import LabelSpace
 from seg_perception.offline.bags import Bag, Topic
-from seg_perception.records import CompressedImage, Detection2DArray, Image
+from seg_perception.outputs import LABEL_INFO_TOPIC
+from seg_perception.records import CompressedImage, Detection2DArray, Image, LabelInfo
 from seg_perception.types import Float32Array, Int32Array, UInt8Array
 
 TRUTH = "/truth"
@@ -52,6 +54,7 @@ class BagSource:
             self._confidence = bag.topics.get(f"{root}/semantic/confidence")
             found = bag.topics.get(f"{root}/detections")
             self._detections = found if found is not None and found.type == Detection2DArray.TYPE else None
+            classes = _listed_classes(bag, f"{root}/{LABEL_INFO_TOPIC}")
         heard = times(path)
         stamps = heard.topics.get(self._topic.name, {})
         notes = [heard.damage] if heard.damage else []
@@ -60,7 +63,9 @@ class BagSource:
             again = count(heard.repeated[self._topic.name], "message", "carries", "carry")
             notes.append(f"{path.name}: {again} a stamp that {self._topic.name} had before; the first of each is taken")
         run = {} if truth else provenance(path)
-        self.labels = labels or _recorded_space(run, notes, path)
+        self.labels = labels or _recorded_space(run, notes, path) or _space_of(classes)
+        if classes and self.labels is not None:
+            _refuse_other_classes(classes, self.labels, f"{path}: {root}/{LABEL_INFO_TOPIC}")
         instances = self._topic.name.removesuffix("/image_raw").endswith("panoptic")
         kind = f"{'truth' if truth else 'masks'} on {self._topic.name}"
         self.facts = Facts(kind, True, instances, run, tuple(notes))
@@ -88,7 +93,7 @@ class BagSource:
             )
 
     def _map(self, message: Any) -> Int32Array:
-        pixels = mask_pixels(message)
+        pixels = mask_pixels(message, f"{self.path}: {self._topic.name}")
         if pixels.dtype == np.uint8 or pixels.dtype == np.int32:
             return pixels.astype(np.int32)
         raise InputError(f"{self.path}: {self._topic.name} has {pixels.dtype} pixels, expected mono8 or 32SC1")
@@ -157,7 +162,10 @@ class BagDepth:
         wanted = set(keys)
         for stamp, _, message in _read(self.path, self.topic):
             if stamp in wanted:
-                yield stamp, metres(mask_pixels(message))
+                depth = mask_pixels(message, f"{self.path}: {self.topic}")
+                if depth.dtype not in (np.uint16, np.float32):
+                    raise InputError(f"{self.path}: {self.topic} has {depth.dtype} pixels, expected 16UC1 or 32FC1")
+                yield stamp, metres(depth)
 
 
 def metres(depth: NDArray[Any]) -> Float32Array:
@@ -226,16 +234,22 @@ def provenance(path: Path) -> dict[str, Any]:
     return {}
 
 
-def mask_pixels(message: Any) -> NDArray[Any]:
-    """``(H, W)`` of a raw one-channel image, or of a PNG; raises :class:`InputError` for anything else."""
+def mask_pixels(message: Any, where: str) -> NDArray[Any]:
+    """``(H, W)`` of a raw one-channel image, or of a PNG; raises :class:`InputError` for anything else. ``where`` names
+    the bag and its topic in errors.
+    """
     if not hasattr(message, "encoding"):
         picture = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_UNCHANGED)
         if picture is None or picture.ndim != 2:
-            raise InputError(f"compressed image of format '{message.format}': expected a mask as PNG of one channel")
+            raise InputError(
+                f"{where} has a compressed image of format '{message.format}': expected a mask as PNG of one channel"
+            )
         return np.asarray(picture)
     dtype = np.dtype(_DTYPES.get(message.encoding, "V0"))
     if not dtype.itemsize:
-        raise InputError(f"encoding '{message.encoding}' is no mask or depth; expected one of {', '.join(_DTYPES)}")
+        raise InputError(
+            f"{where} has the encoding '{message.encoding}', no mask or depth; expected one of {', '.join(_DTYPES)}"
+        )
     dtype = dtype.newbyteorder(">" if message.is_bigendian else "<")
     rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
     return np.ascontiguousarray(rows[:, : message.width * dtype.itemsize]).view(dtype).astype(dtype.newbyteorder("="))
@@ -274,6 +288,36 @@ def _is_camera(path: Path, topic: str) -> bool:
 _NO_PICTURES = frozenset({"truth", "depth", "overlay", "semantic", "panoptic", "masks"})
 
 
+def _listed_classes(bag: Bag, topic: str) -> dict[int, str]:
+    """The class names by id that a ``label_info`` lists; empty where the bag has none that can be read."""
+    found = bag.topics.get(topic)
+    with suppress(BagError):
+        for message in bag.contents(topic) if found is not None and found.type == LabelInfo.TYPE else ():
+            return {int(c.class_id): str(c.class_name) for c in message.class_map}
+    return {}
+
+
+def _space_of(classes: Mapping[int, str]) -> LabelSpace | None:
+    """The shipped label space that has just these classes."""
+    for name in resources.names("labels") if classes else ():
+        space = LabelSpace.load(name)
+        if {c.id: c.name for c in space.classes} == classes:
+            return space
+    return None
+
+
+def _refuse_other_classes(classes: Mapping[int, str], labels: LabelSpace, where: str) -> None:
+    names = {c.id: c.name for c in labels.classes}
+    other = [number for number, name in sorted(classes.items()) if names.get(number) != name]
+    if other:
+        is_here = f"'{names[other[0]]}'" if other[0] in names else "none"
+        raise InputError(
+            f"{where} lists {len(classes)} classes, {len(other)} of which the label space '{labels.name}' has "
+            f"otherwise (the first is {other[0]}: '{classes[other[0]]}', there {is_here}); is it in another space "
+            "(--prediction-labels, --truth-labels)?"
+        )
+
+
 def _recorded_space(run: Mapping[str, Any], notes: list[str], path: Path) -> LabelSpace | None:
     recorded = run.get("labels")
     if not recorded:
@@ -310,7 +354,7 @@ def _read(path: Path, topic: str) -> Iterator[tuple[int, int, Any]]:
 
 def _images(path: Path, topic: str) -> Iterator[tuple[int, UInt8Array]]:
     for stamp, _, message in _read(path, topic):
-        yield stamp, np.asarray(mask_pixels(message), np.uint8)
+        yield stamp, np.asarray(mask_pixels(message, f"{path}: {topic}"), np.uint8)
 
 
 class _Beside:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from seg_perception.errors import ConfigError, InputError
 from seg_perception.evaluation.segments import numbered
-from seg_perception.evaluation.sources import Facts, Key, Labelled
+from seg_perception.evaluation.sources import Facts, Key, Labelled, count
 from seg_perception.evaluation.sources.folders import name_of, numbered_tracks, read_png
 from seg_perception.labels import LabelClass, LabelSpace
 from seg_perception.types import UNLABELLED, Int32Array
@@ -32,7 +33,8 @@ class CocoFolder:
         self.path = path
         content = _json(path)
         try:
-            self._annotations = {name_of(entry["file_name"]): entry for entry in content["annotations"]}
+            entries = content["annotations"]
+            self._annotations = {name_of(entry["file_name"]): entry for entry in entries}
             categories = content.get("categories") or _categories_beside(path)
             self.labels: LabelSpace | None = labels or _space(categories, path)
             self._classes = {int(c["id"]): self.labels.id(c["name"]) for c in categories}
@@ -42,8 +44,15 @@ class CocoFolder:
         self.keys: list[Key] = sorted(self._annotations)
         if not self.keys:
             raise InputError(f"{path}: is empty: no annotations in it")
-        self._scored = all("score" in s for entry in self._annotations.values() for s in entry["segments_info"])
-        self.facts = Facts("COCO panoptic", False, True)
+        if len(self.keys) < len(entries):
+            raise InputError(
+                f"{path}: lists {count(len(entries), 'annotation')} of only {count(len(self.keys), 'frame')}; expected "
+                "one of each"
+            )
+        scores, segments = _scores(self._annotations.values(), path)
+        self._scored = scores == segments
+        some = f"{path.name}: {scores} of {count(segments, 'segment')} have a score; none of them is taken"
+        self.facts = Facts("COCO panoptic", False, True, notes=(some,) if 0 < scores < segments else ())
 
     def read(self, keys: Collection[Key]) -> Iterator[Labelled]:
         """See :class:`~seg_perception.evaluation.sources.Source`."""
@@ -62,7 +71,13 @@ class CocoFolder:
         strange = sorted(set(ids.tolist()) - set(info) - {0})
         if strange:
             raise InputError(
-                f"{file}: shows {len(strange)} ids that {self.path.name} does not list, such as {strange[0]}"
+                f"{file}: shows {count(len(strange), 'id')} that {self.path.name} does not list, such as {strange[0]}"
+            )
+        unseen = sorted(set(info) - set(ids.tolist()))
+        if unseen:
+            raise InputError(
+                f"{file}: shows nothing of {count(len(unseen), 'segment')} that {self.path.name} lists, such as "
+                f"{unseen[0]}"
             )
         values = [self._value(file, tracks[i], info[i]) if i in info else UNLABELLED for i in ids.tolist()]
         panoptic: Int32Array = np.array(values, np.int32)[index].reshape(rgb.shape[:2])
@@ -76,6 +91,16 @@ class CocoFolder:
         label, space = self._classes[category], self.labels
         thing = space is not None and bool(space.things[label]) and not segment.get("iscrowd", 0)
         return (track if thing else 0) << 16 | label
+
+
+def _scores(annotations: Iterable[Mapping[str, Any]], path: Path) -> tuple[int, int]:
+    """How many segments have a score, and how many there are; raises :class:`InputError` for one that is no number."""
+    segments = [segment for entry in annotations for segment in entry["segments_info"]]
+    scores = [segment["score"] for segment in segments if "score" in segment]
+    wrong = [score for score in scores if not isinstance(score, int | float) or not math.isfinite(score)]
+    if wrong:
+        raise InputError(f"{path}: {len(wrong)} of {count(len(scores), 'score')} are no numbers, such as {wrong[0]!r}")
+    return len(scores), len(segments)
 
 
 def _json(path: Path) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from seg_perception.types import MAX_TRACK_ID, UNLABELLED, Float32Array, Int32Ar
 
 _SUFFIX = re.compile(r"(_gt(Fine|Coarse))?_(labelIds|labelTrainIds\w*|trainIds|instanceIds|instanceTrainIds|"
                      r"leftImg8bit|color|pred|label|labels)$|_L$")  # fmt: skip
-_PALETTE = 3
+_PNG, _PALETTE = b"\x89PNG", 3
 
 
 class PlainFolder:
@@ -35,9 +37,14 @@ class PlainFolder:
         self._void = np.array(sorted(void), np.int64)
         self._files = named_files(path, "*.png")
         self.keys: list[Key] = list(self._files)
-        first = next(iter(self._files.values()))
-        instances = read_png(first).dtype == np.uint16
-        self.facts = Facts("PNG files of ids", isinstance(self.keys[0], int), instances)
+        bits = Counter(_bits(file) for file in self._files.values())
+        if len(bits) > 1:
+            counts = ", ".join(f"{number} of {depth} bits" for depth, number in sorted(bits.items()))
+            raise InputError(
+                f"{path}: has files of ids of several kinds ({counts}); expected all of 8 bits (classes) or all of 16 "
+                "(class * 1000 + instance)"
+            )
+        self.facts = Facts("PNG files of ids", isinstance(self.keys[0], int), 16 in bits)
 
     def read(self, keys: Collection[Key]) -> Iterator[Labelled]:
         """See :class:`~seg_perception.evaluation.sources.Source`."""
@@ -57,6 +64,14 @@ class PlainFolder:
         )
         unlabelled = (classes == UNLABELLED) | (ids == 65535) | np.isin(classes, self._void)
         return np.asarray(np.where(unlabelled, UNLABELLED, classes | instances << 16), np.int32)
+
+
+def _bits(file: Path) -> int:
+    """Bits of a sample of a PNG; 8 for what is none, which is said when it is read."""
+    with suppress(OSError), file.open("rb") as stream:
+        head = stream.read(25)
+        return head[24] if head.startswith(_PNG) and len(head) == 25 else 8
+    return 8
 
 
 class FolderPictures:
@@ -93,7 +108,10 @@ class FolderDepth:
         """See :class:`~seg_perception.evaluation.sources.Depths`."""
         for key, file in self._files.items():
             if key in keys:
-                yield key, metres(read_png(file))
+                depth = read_png(file)
+                if depth.ndim != 2 or depth.dtype != np.uint16:
+                    raise InputError(f"{file}: is no depth, expected one channel of 16 bits, millimetres")
+                yield key, metres(depth)
 
 
 def named_files(path: Path, *patterns: str) -> dict[Key, Path]:
@@ -130,7 +148,9 @@ def read_png(file: Path) -> NDArray[Any]:
         content = file.read_bytes()
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from error
-    if content[25:26] == bytes([_PALETTE]) and content.startswith(b"\x89PNG"):
+    if content.startswith(_PNG) and content[24:25] < bytes([8]):
+        raise InputError(f"{file}: is a PNG of {content[24]} bits, whose samples OpenCV scales; expected 8 or 16 bits")
+    if content.startswith(_PNG) and content[25:26] == bytes([_PALETTE]):
         raise InputError(f"{file}: is a PNG with a palette, whose indices OpenCV does not give; expected grey levels")
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
     if pixels is None:
