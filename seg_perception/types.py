@@ -25,6 +25,9 @@ BoolArray = NDArray[np.bool_]
 NANOSECONDS = 1_000_000_000
 """Of a second: stamps count them."""
 
+TIME_JUMP = NANOSECONDS
+"""Stamps that go back by more than this have jumped, as where a bag begins anew; less is out of order."""
+
 UNLABELLED = 255
 """Class id of a pixel that no class claims; never a class of a label space."""
 

@@ -19,6 +19,7 @@ import yaml
 from seg_perception.interfaces import serialised, typestore
 from seg_perception.labels import LabelSpace
 from seg_perception.outputs import label_info, table, view
+from seg_perception.projection.camera import Camera
 from seg_perception.projection.grid import GridConfig
 from seg_perception.projection.labelling import LabellingConfig, label_pixels
 from seg_perception.projection.outputs import table as space_table
@@ -73,7 +74,8 @@ def projection(kind: str = "depth", points: LabelledPoints | None = None) -> Pro
     shape = (HEIGHT, WIDTH) if kind == "depth" else None
     frame_id = "camera_optical" if kind == "depth" else "lidar"
     masks = Masks(STAMP, frame.frame_id, result.panoptic, camera)
-    return Projection(kind, STAMP, frame_id, labelled, shape, labelled.xyz, masks, LABELS, "map", TO_MAP, True)
+    seen_by = Camera(camera, rectified=True)
+    return Projection(kind, STAMP, frame_id, labelled, shape, labelled.xyz, masks, seen_by, LABELS, "map", TO_MAP, True)
 
 
 def over_the_wire(record: Any) -> Any:

@@ -284,6 +284,21 @@ def test_a_part_that_was_cut_off_is_not_taken_for_a_bag(baseline: Evaluation, tm
     assert len(load(tmp_path, "run").parts) == 1
 
 
+def test_a_folder_of_many_bags_counts_as_its_last_evaluation_did(baseline: Evaluation, tmp_path: Path) -> None:
+    """A bag may be called as a file of ours is, and one that was evaluated once may be gone."""
+    for name in ("evaluation", "gone"):
+        (tmp_path / name).mkdir()
+        baseline.save(tmp_path / name)
+    (tmp_path / "accounts").mkdir()
+    (tmp_path / "accounts/evaluation.json").write_text("{}")
+    assert [part.sequences for part in load(tmp_path, "run").parts] == [("evaluation",), ("gone",)]
+    replace(baseline, sequences=("evaluation",)).save(tmp_path)
+    assert [part.sequences for part in load(tmp_path, "run").parts] == [("evaluation",)]
+    (tmp_path / "evaluation/evaluation.json").unlink()  # it is being evaluated anew
+    with pytest.raises(InputError, match="holds no evaluation that can be read"):
+        load(tmp_path, "run")
+
+
 def test_a_page_of_its_own_and_json(saved: Path, tmp_path: Path) -> None:
     assert compared(saved / "a", saved / "remapped", "-o", tmp_path / "out", "--gate", "pq=0.01") == 1
     (content,) = json.loads((tmp_path / "out/comparison.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from seg_perception.evaluation.numbers import additive, by_distance, by_size, sc
 from seg_perception.evaluation.result import Evaluation, join
 from seg_perception.evaluation.sequence import Scorer
 from seg_perception.evaluation.sources import Facts, Key, Labelled
+from seg_perception.evaluation.timing import timing
 from seg_perception.labels import LabelSpace
 from seg_perception.types import UNLABELLED
 
@@ -234,6 +236,16 @@ def test_streaming_takes_the_newest_answer_that_was_there() -> None:
     assert found.frames.pixels.right.sum(1).tolist() == [4, 4, 4, 4]
 
 
+@pytest.mark.parametrize(("late", "right"), [(0.0, [4, 4, 4]), (0.1, [0, 0, 0]), (0.2, [0, 0, 4])])
+def test_streaming_has_an_answer_at_the_very_stamp(late: float, right: list[int]) -> None:
+    """Stamps of our days in nanoseconds are beyond what a float tells apart."""
+    keys = [1_767_225_600_000_000_001 + k * SECOND // 10 for k in range(3)]
+    truth = [np.full((2, 2), label, np.int32) for label in (ROAD, SKY, ROAD)]
+    maps = Maps(truth, keys=keys)
+    found = measure(sides(maps, maps), Rules(border=0), latency=dict.fromkeys(keys, late))
+    assert found.frames.streaming.right.sum(1).tolist() == right
+
+
 def test_small_things_are_void_for_every_number() -> None:
     truth = np.full((20, 20), ROAD, np.int32)
     truth[:3, :3] = 1 << 16 | PERSON
@@ -273,6 +285,28 @@ def test_who_tells_no_instances_apart_is_not_blamed_for_it() -> None:
     assert "hota" not in numbers
     assert numbers["miou"] == pytest.approx(summary(measure(sides(Maps(predicted), Maps(truth)), Rules()))["miou"])
     assert any("tells no instances apart" in note for note in found.about["notes"])
+
+
+def test_a_prediction_without_any_instance_is_said() -> None:
+    truth, predicted = maps(4, 2)
+    without = [p & 0xFFFF for p in predicted]
+    notes = measure(sides(Maps(without, scores={}), Maps(truth)), Rules(border=0)).about["notes"]
+    assert any(note.startswith("the prediction has no instance in any frame") for note in notes)
+    notes = measure(sides(Maps(predicted, scores={}), Maps(truth)), Rules(border=0)).about["notes"]
+    assert not any("has no instance" in note for note in notes)
+
+
+def test_latency_is_taken_of_these_frames_only(tmp_path: Path) -> None:
+    truth, _ = maps(5, 3)
+    heard, prediction = tmp_path / "heard.json", Maps(truth)
+    first = int(prediction.keys[0])
+    heard.write_text(json.dumps({"latency_s": {str(first): 0.1, "7": 9.0}}))
+    known = timing(prediction, None, heard)
+    assert known.latency == {first: 0.1}
+    assert known.content["latency"]["p99"] == 0.1
+    heard.write_text(json.dumps({"latency_s": {"7": 9.0}}))
+    with pytest.raises(InputError, match=r"has none of the 3 frames of .* among its 1; was it heard of another run"):
+        timing(prediction, None, heard)
 
 
 def test_numbers_of_fewer_frames_than_all_are_said() -> None:

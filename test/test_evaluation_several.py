@@ -135,3 +135,29 @@ def test_bad_and_missing_bags_are_said(
     make(tmp_path / "predicted/z.mcap", "/cam/panoptic/image_raw", 0, wrong=True)
     assert evaluate(tmp_path / "predicted", folders[1], tmp_path / "out") == cli.REFUSED
     assert "1 of 3 bags have no truth of their name" in capsys.readouterr().err
+
+
+def test_a_folder_with_one_bag_deep_in_it_is_a_folder_of_bags(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    for side, whole in zip(("predicted", "true"), folders, strict=True):
+        (tmp_path / side / "night").mkdir(parents=True)
+        shutil.copy(whole / "night/c.mcap", tmp_path / side / "night/c.mcap")
+    assert evaluate(tmp_path / "predicted", tmp_path / "true", tmp_path / "out") == 0
+    assert Evaluation.load(tmp_path / "out").sequences == ("night/c",)
+    assert (tmp_path / "out/night/c/report.html").is_file()
+
+
+def test_what_else_is_in_the_results_folder_stays(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """The truth's bags themselves, and the evaluation of a bag below the name of another."""
+    for side, whole in zip(("predicted", "true"), folders, strict=True):
+        (tmp_path / side / "b").mkdir(parents=True)
+        shutil.copy(whole / "b.mcap", tmp_path / side / "b/b_0.mcap")
+        shutil.copy(whole / "a.mcap", tmp_path / side / "a.mcap")
+    assert evaluate(tmp_path / "predicted", tmp_path / "true", tmp_path / "true") == 0
+    assert (tmp_path / "true/b/b_0.mcap").read_bytes() == (folders[1] / "b.mcap").read_bytes()
+    for side, whole in zip(("predicted", "true"), folders, strict=True):
+        (tmp_path / side / "a").mkdir(exist_ok=True)
+        shutil.copy(whole / "night/c.mcap", tmp_path / side / "a/c.mcap")
+    for start in range(2):
+        make(tmp_path / "predicted/a.mcap", "/cam/panoptic/image_raw", start, wrong=True)
+        assert evaluate(tmp_path / "predicted", tmp_path / "true", tmp_path / "out") == 0
+        assert Evaluation.load(tmp_path / "out").sequences == ("a", "a/c", "b")

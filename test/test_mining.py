@@ -24,6 +24,7 @@ from seg_perception.labels import LabelSpace
 from seg_perception.mining import coco, scores
 from seg_perception.mining.commands import Wish
 from seg_perception.mining.selection import Candidates, audit, select
+from seg_perception.offline.bags import Bag
 from seg_perception.offline.writer import BagWriter, qos
 from seg_perception.types import BoolArray, Instances, Mask
 
@@ -355,3 +356,41 @@ def test_a_bad_bag_is_said_and_left_out(bags: Path, tmp_path: Path, capsys: pyte
     (tmp_path / "bags/good.mcap").unlink()
     assert mine(tmp_path / "bags", tmp_path / "none") == cli.REFUSED
     assert "none of 1 bags could be read" in capsys.readouterr().err
+
+
+def test_frames_of_one_log_time_are_told_apart_by_their_stamps(bags: Path, tmp_path: Path) -> None:
+    (tmp_path / "bags").mkdir()
+    with BagWriter(tmp_path / "bags/flat.mcap") as copy, Bag(bags / "drive_a.mcap") as bag:
+        topic = bag.image_topic()
+        copy.add_topic(topic.name, topic.type, [qos()])
+        for message in bag.messages([topic.name]):
+            copy.write(topic.name, message.cdr, 10**18)
+    assert mine(tmp_path / "bags", tmp_path / "out", "--count", "0", "--audit", "100") == 0
+    frames = json.loads((tmp_path / "out/frames.json").read_text())
+    assert [frame["stamp"] for frame in frames] == [10**18 + number * 10**9 for number in range(4)]
+    pictures = [(tmp_path / "out/images/default" / frame["image"]).read_bytes() for frame in frames]
+    assert len(set(pictures)) == 4
+
+
+def test_frames_that_nothing_tells_apart_are_refused(
+    bags: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with BagWriter(tmp_path / "twice.mcap") as copy, Bag(bags / "drive_a.mcap") as bag:
+        topic = bag.image_topic()
+        copy.add_topic(topic.name, topic.type, [qos()])
+        for message in bag.messages([topic.name]):
+            for _ in range(2):
+                copy.write(topic.name, message.cdr, message.log_time)
+    assert mine(tmp_path / "twice.mcap", tmp_path / "out") == cli.REFUSED
+    assert "4 of its 8 frames have both the log time and the stamp of another" in capsys.readouterr().out
+
+
+def test_folders_of_others_are_not_replaced(bags: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine/images").mkdir(parents=True)
+    (tmp_path / "mine/images/holiday.jpg").write_bytes(b"dear")
+    assert mine(bags, tmp_path / "mine") == cli.REFUSED
+    assert "has a folder 'images' that `mine` did not write" in capsys.readouterr().err
+    assert (tmp_path / "mine/images/holiday.jpg").is_file()
+    assert mine(bags, bags / "out") == cli.REFUSED
+    assert "a later start would take its results for bags" in capsys.readouterr().err
+    assert not (bags / "out").exists()

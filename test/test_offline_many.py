@@ -312,3 +312,7 @@ def test_a_folder_of_results_or_a_file(bags: Path, tmp_path: Path, capsys: pytes
     assert run(bags, tmp_path / "file.mcap") == cli.REFUSED
     assert "5 bags do not go into one file; expected a folder" in capsys.readouterr().err
     assert run(one, tmp_path / "folder", "--workers", "0") == cli.REFUSED
+    for within in (bags, bags / "night" / "perceived"):
+        assert run(bags, within) == cli.REFUSED
+        assert "a later start would take its results for bags" in capsys.readouterr().err
+    assert not (bags / "night" / "perceived").exists()

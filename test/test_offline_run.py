@@ -30,6 +30,8 @@ from seg_perception.offline.run import run_bag, select
 from seg_perception.offline.writer import BagWriter, qos
 from seg_perception.outputs import table
 from seg_perception.pipeline import Networks
+from seg_perception.projection.ground import FlatConfig
+from seg_perception.projection.projector import ProjectionConfig
 from seg_perception.timing import StageTimes
 from seg_perception.types import Instances, Mask, SemanticMap, UInt8Array
 
@@ -471,3 +473,24 @@ def test_transforms_that_are_damaged_are_said_and_cost_only_themselves(tmp_path:
     report, said = run(source, tmp_path / "out.mcap", points="/points")
     assert report.written == 1
     assert any("/tf: a message is damaged" in sentence for sentence in said)
+
+
+def test_trouble_of_every_frame_is_said_once_and_counted(tmp_path: Path) -> None:
+    bag = make(tmp_path / "in.mcap", [picture(i) for i in range(4)], calibration(5))
+    report, said = run(bag, tmp_path / "out.mcap", replace(CONFIG, projection=ProjectionConfig(source="flat")))
+    assert (report.written, report.projection["tf_missing"]) == (4, 4)
+    assert len(said) == 1
+    assert "no transform names the frame" in said[0]
+
+
+def test_without_depth_masks_are_laid_onto_flat_ground_where_the_configuration_says_so(tmp_path: Path) -> None:
+    bag = make(tmp_path / "in.mcap", [picture(i) for i in range(3)], calibration(5))
+    flat = ProjectionConfig(source="flat", flat=FlatConfig(height=1.0, pitch=0.2))
+    report, said = run(bag, tmp_path / "out.mcap", replace(CONFIG, projection=flat))
+    assert (report.written, report.projection, said) == (3, {"flat": 3}, [])
+    found = contents(tmp_path / "out.mcap")
+    for number, (cloud, grid) in enumerate(zip(found["/front/semantic/points"], found["/front/costmap"], strict=True)):
+        assert (cloud.height, cloud.width, cloud.header.frame_id) == (HEIGHT, WIDTH, "front_optical")
+        assert cloud.header == found["/front/panoptic/image_raw"][number].header
+        assert grid.header.frame_id == "base_footprint"
+        assert np.any(np.asarray(grid.data) >= 0)

@@ -109,11 +109,20 @@ def test_a_few_stray_points_do_not_block_a_cell_that_is_mostly_road() -> None:
     assert cost(write(GridMemory(LABELS, CONFIG), 0.0, at(), *stray), 3.05, 1.05) == 0
 
 
-def test_another_frame_and_a_jump_back_forget_all_and_a_little_late_changes_nothing() -> None:
+def test_what_a_slower_camera_says_late_is_written_where_nothing_was_seen_since() -> None:
     memory = GridMemory(LABELS, CONFIG)
     write(memory, 100.0, at(), (3.05, 1.05, 0.5, WALL))
-    late = write(memory, 99.5, at(), (2.05, 1.05, 0.5, WALL))
-    assert (late.stamp, cost(late, 2.05, 1.05)) == (100 * NANOSECONDS, -1)
+    late = write(memory, 99.5, at(3.0), (0.05, 1.05, 0.0, ROAD), (-1.05, 1.05, 0.5, PERSON))
+    assert late.stamp == 100 * NANOSECONDS
+    assert [cost(late, x, 1.05) for x in (3.05, 1.95)] == [100, 100]
+    assert late.origin == write(memory, 100.0, at()).origin, "the newest sight says where the robot is"
+    gone = write(memory, 99.5 + CONFIG.thing_memory + 0.1, at())
+    assert [cost(gone, x, 1.05) for x in (3.05, 1.95)] == [100, -1], "memory counts from when it was seen"
+
+
+def test_another_frame_and_a_jump_back_forget_all() -> None:
+    memory = GridMemory(LABELS, CONFIG)
+    write(memory, 100.0, at(), (3.05, 1.05, 0.5, WALL))
     assert (write(memory, 1.0, at()).cost == -1).all()
     write(memory, 2.0, at(), (3.05, 1.05, 0.5, WALL))
     assert (memory.update(3 * NANOSECONDS, points(), at(), "map", CONFIG).cost == -1).all()

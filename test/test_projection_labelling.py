@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
-from seg_perception.calibration import camera_model
 from seg_perception.labels import LabelSpace
-from seg_perception.offline.bags import Bag
 from seg_perception.projection.camera import Camera
-from seg_perception.projection.clouds import Cloud, read_cloud
+from seg_perception.projection.clouds import Cloud
 from seg_perception.projection.labelling import Kinds, LabellingConfig, label_pixels, label_points
 from seg_perception.projection.motion import seen_from
 from seg_perception.projection.transforms import TransformBuffer, TransformError
 from seg_perception.types import UNLABELLED, CameraModel, PanopticMap
+from tools.world.labelling import agreement
 
 SPACE = LabelSpace.load("navigation")
 KINDS = Kinds.of(SPACE)
@@ -175,72 +172,12 @@ def test_without_motion_times_change_nothing_and_no_points_are_no_trouble() -> N
         seen_from(replace(cloud, stamp=10**9), buffer, "camera", 10**9, "odom")
 
 
-class Swept(NamedTuple):
-    cloud: Cloud
-    camera: Camera
-    masks: PanopticMap
-    depth: np.ndarray
-    transforms: TransformBuffer
-    stamp: int
-    truth: np.ndarray
-
-
-def demo(every: int) -> Iterator[Swept]:
-    """Sweeps of the shipped world bag with the image in their middle, its true masks, and what each point hit."""
-
-    def stamped(topic: str) -> dict[int, Any]:
-        stamps = ((m.header.stamp.sec * 10**9 + m.header.stamp.nanosec, m) for m in bag.contents(topic))
-        return dict(stamps)
-
-    with Bag(Path(__file__).parents[1] / "demo" / "street.mcap") as bag:
-        transforms = TransformBuffer(60.0)
-        for topic in ("/tf_static", "/tf"):
-            for message in bag.contents(topic):
-                transforms.add_message(message, static=topic == "/tf_static")
-        view = Camera(camera_model(next(bag.contents("/camera/camera_info"))), rectified=True)
-        masks, depths, truths = (
-            stamped(topic) for topic in ("/truth/panoptic", "/camera/depth/image_raw", "/truth/points")
-        )
-        for number, message in enumerate(bag.contents("/lidar/points")):
-            cloud = read_cloud(message)
-            stamp = cloud.stamp + SWEEP // 2
-            if number % every or stamp not in masks:
-                continue
-            image, depth = masks[stamp], depths[stamp]
-            yield Swept(
-                cloud,
-                view,
-                masks_of(image.data.view(np.int32).reshape(image.height, image.width)),
-                depth.data.view(np.uint16).reshape(depth.height, depth.width) / 1000,
-                transforms,
-                stamp,
-                truths[cloud.stamp].data.view(np.uint32).reshape(-1, 2)[:, 0],
-            )
-
-
 def test_lidar_points_of_the_world_take_the_class_of_the_surface_that_they_hit() -> None:
     """The shipped bag: 16 beams, a turn of 100 ms, a robot that moves; the camera's depth image says what is hidden."""
-    visible, inner, right, labelled, hidden = [], [], [], [], []
-    for swept in demo(every=12):
-        optical = seen_from(swept.cloud, swept.transforms, "camera_optical_frame", swept.stamp, "map")
-        found = label_points(swept.cloud.xyz, optical, swept.camera, swept.masks, KINDS, LabellingConfig())
-        u, v, z = swept.camera.project(optical)
-        seen = np.flatnonzero((u >= 0) & (v >= 0) & (u < swept.camera.width) & (v < swept.camera.height))
-        column, row, z = u[seen].astype(int), v[seen].astype(int), z[seen]
-        around = np.ones((3, 3), np.uint8)
-        surface = np.where(swept.depth == 0, 1000, swept.depth).astype(np.float32)
-        behind = z > cv2.dilate(surface, around)[row // 2, column // 2] + 0.15 + 0.003 * z * z
-        panoptic = swept.masks.panoptic.astype(np.float32)
-        inner.append((cv2.dilate(panoptic, around) == cv2.erode(panoptic, around))[row, column])
-        hidden.append(behind)
-        visible.append(~behind)
-        right.append(found.labels[seen] == swept.truth[seen])
-        labelled.append(found.labels[seen] != UNLABELLED)
-    visible, inner, right, labelled, hidden = (
-        np.concatenate(parts) for parts in (visible, inner, right, labelled, hidden)
-    )
-    assert visible.sum() > 3000
-    assert right[visible & inner].mean() >= 0.99
-    assert right[visible].mean() >= 0.97
-    assert labelled[visible].mean() >= 0.98
-    assert (labelled & ~right)[hidden].mean() < 0.2
+    found = agreement(Path(__file__).parents[1] / "demo" / "street.mcap", every=12)
+    shares = found.shares()
+    assert found.visible > 3000
+    assert shares["inner: right"] >= 0.99
+    assert shares["visible: right"] >= 0.97
+    assert shares["visible: unlabelled"] <= 0.02
+    assert shares["hidden: wrong"] < 0.2

@@ -9,10 +9,11 @@ from seg_perception.errors import ConfigError
 from seg_perception.interfaces import serialised
 from seg_perception.labels import LabelSpace
 from seg_perception.projection.boxes import ANGLES, misfits, priors
+from seg_perception.projection.camera import Camera
 from seg_perception.projection.ground import Ground
 from seg_perception.projection.objects import ObjectMemory, Objects, ObjectsConfig
 from seg_perception.projection.things import STATE, corners_of, detections_3d, markers, state_cloud
-from seg_perception.types import NANOSECONDS, LabelledPoints, PanopticMap
+from seg_perception.types import NANOSECONDS, CameraModel, LabelledPoints, PanopticMap
 
 LABELS = LabelSpace.load("navigation")
 PERSON, VEHICLE, CONE, ROAD = (LABELS.id(name) for name in ("person", "vehicle", "cone", "road"))
@@ -142,6 +143,72 @@ def test_a_thing_is_carried_on_while_hidden_and_ends_with_its_track() -> None:
     assert (things.stamp - things.last).tolist() == [5 * 10**8, 0]
     things = step(memory, 0.9 + config.max_lost + 0.1, pose())
     assert 1 not in things.ids
+
+
+def test_what_reaches_above_the_last_beam_is_as_high_as_its_mask() -> None:
+    k = np.array([[100.0, 0, 99.5], [0, 100, 59.5], [0, 0, 1]])
+    camera = Camera(
+        CameraModel(200, 120, "", k, np.zeros(5), np.eye(3), np.column_stack((k, np.zeros(3)))), rectified=True
+    )
+    person = faces((8.0, 1.0), (0.4, 0.4, 1.7), 0.0, np.zeros(2))
+    beams = np.isclose(person[:, 2], 0.3, atol=0.04) | np.isclose(person[:, 2], 1.0, atol=0.04)
+    points, _ = look(pose(), (1, PERSON, person[beams]))
+    u, v, _ = camera.project(np.column_stack((person, np.ones(len(person)))) @ np.linalg.inv(pose())[:3].T)
+    panoptic = np.full((120, 200), ROAD, np.int32)
+    panoptic[round(float(v.min())) : round(float(v.max())), int(u.min()) : int(u.max()) + 1] = 1 << 16 | PERSON
+    semantic = (panoptic & 0xFFFF).astype(np.uint8)
+    masks = PanopticMap(semantic, np.full(semantic.shape, 200, np.uint8), panoptic)
+    for seen_by, expected in ((None, 1.0), (camera, 1.7)):
+        things = ObjectMemory(LABELS).update(0, points, pose(), "map", masks, ObjectsConfig(), seen_by)
+        assert things.size[0, 2] == pytest.approx(expected, abs=0.1)
+
+
+def test_a_track_that_goes_over_to_another_thing_begins_anew_there() -> None:
+    memory, speeds = ObjectMemory(LABELS), []
+    for i in range(30):
+        x, y = (8.0, 0.1 * i) if i < 12 else (5.0, 3.0 - 0.05 * (i - 12))
+        person = faces((x, y), (0.4, 0.4, 1.7), 0.0, np.zeros(2))
+        things = step(memory, 0.1 * i, pose(), (1, PERSON, person))
+        speeds.append(np.hypot(*things.velocity[0, :2]))
+        if i == 13:
+            assert things.centre[0, 0] == pytest.approx(8.0, abs=0.3), "a look that is far off is not believed at once"
+        if i == 17:
+            np.testing.assert_allclose(things.centre[0, :2], (x, y), atol=0.3)
+            assert things.deviation[0, 1] > 0.5, "how fast it is here is not known yet"
+    assert max(speeds) < 1.6
+    np.testing.assert_allclose(things.velocity[0, :2], (0, -0.5), atol=0.2)
+
+
+def test_a_mask_that_lies_on_something_else_for_a_moment_does_not_move_a_box() -> None:
+    memory = ObjectMemory(LABELS)
+    for i in range(20):
+        x = 8.0 if i not in (12, 13) else 12.0
+        car = faces((x, 0.0), (4.2, 1.8, 1.5), 0.0, np.zeros(2))
+        things = step(memory, 0.1 * i, pose(), (1, VEHICLE, car))
+        if i > 3:
+            assert things.centre[0, 0] == pytest.approx(8.0, abs=0.4)
+            assert np.hypot(*things.velocity[0, :2]) < 0.3
+    assert things.stamp == things.last[0]
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_a_parked_car_that_leaves_the_image_as_it_is_passed_stands_still(side: float) -> None:
+    memory, size, centre = ObjectMemory(LABELS), (4.2, 1.8, 1.5), (12.0, side * 3.0)
+    for i in range(140):
+        camera = pose(0.1 * i)
+        car = faces(centre, size, 0.0, camera[:2, 3])
+        car = car[car[:, 0] < 12.0 + 0.5 * np.sin(i)]  # the far end is seen badly
+        inside = np.abs(np.arctan2(car[:, 1], car[:, 0] - camera[0, 3])) < np.radians(35)
+        if np.count_nonzero(inside) < 20:
+            break
+        points, panoptic = look(camera, (7, VEHICLE, car[inside]))
+        if not inside.all():
+            panoptic.panoptic[5, 0 if side > 0 else -1] = 7 << 16 | VEHICLE
+        things = memory.update(round(0.1 * i * NANOSECONDS), points, camera, "map", panoptic, ObjectsConfig())
+        if i > 10:
+            assert np.hypot(*things.velocity[0, :2]) < 0.5, i
+            assert np.hypot(*(things.centre[0, :2] - centre)) < 0.7, i
+    assert i < 139, "it was passed"
 
 
 def test_state_is_bounded_and_a_jump_back_in_time_begins_anew() -> None:

@@ -16,9 +16,12 @@ from seg_perception.calibration import camera_model
 from seg_perception.errors import ConfigError, InputError
 from seg_perception.interfaces import serialised
 from seg_perception.labels import LabelSpace
+from seg_perception.projection.grid import GridConfig
+from seg_perception.projection.ground import FlatConfig, mounted
 from seg_perception.projection.outputs import table
 from seg_perception.projection.pairing import Masks, Pairing
 from seg_perception.projection.projector import Projection, ProjectionConfig, Projector
+from seg_perception.projection.scene import Costmap
 from seg_perception.projection.transforms import TransformBuffer
 from seg_perception.types import PanopticMap
 
@@ -225,14 +228,20 @@ def test_what_cannot_be_used_is_said_and_counted_and_the_next_one_goes_out(
     assert [p.kind for p in road.ready()] == ["depth", "lidar"]
 
 
-@pytest.mark.parametrize("values", [0, 65535])
-def test_depth_without_any_depth_gives_an_organised_cloud_of_nan(values: int) -> None:
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf, 65.535])
+def test_depth_without_any_depth_is_said_and_gives_an_organised_cloud_of_nan(value: float) -> None:
     road = Road()
     road.projector.add_masks(masks(0))
-    road.projector.add_depth(depth(0, values / 1000))
+    if value == 65.535:
+        road.projector.add_depth(depth(0, value))
+    else:
+        image = np.full((HEIGHT, WIDTH), value, np.float32)
+        road.projector.add_depth(records.Image.of(records.Header.of(START, OPTICAL), "32FC1", image))
     (found,) = road.ready()
     assert found.points.xyz.shape == (HEIGHT * WIDTH, 3)
     assert np.isnan(found.points.xyz).all()
+    assert road.said == [f"a depth image in '{OPTICAL}' has no depth"]
+    assert road.counts("empty_depth", "depth") == [1, 1]
 
 
 def test_depth_of_another_frame_and_size_is_registered() -> None:
@@ -278,6 +287,17 @@ def test_time_that_goes_back_starts_everything_anew() -> None:
         road.projector.transforms.lookup("odom", "base", START)
 
 
+def test_an_image_out_of_order_leaves_the_transforms_of_other_cameras_alone() -> None:
+    transforms = robot()
+    one, other = Road(transforms), Road(transforms)
+    one.projector.add_masks(masks(8))
+    one.projector.add_masks(masks(7))
+    assert one.counts("time_jumps") == [1]
+    other.projector.add_masks(masks(8))
+    other.projector.add_cloud(cloud(START + 8 * FRAME))
+    assert [p.kind for p in other.ready(end=True)] == ["lidar"]
+
+
 def test_what_finds_no_mask_is_counted_and_forgotten() -> None:
     road = Road()
     road.projector.add_masks(masks(0))
@@ -300,6 +320,75 @@ def test_extrinsics_by_parameter() -> None:
     for line in ("base lidar 0 0", "base lidar a b c 0 0 0", "base lidar 0 0 nan 0 0 0 1"):
         with pytest.raises(ConfigError, match=r"extrinsics: 'base lidar .*expected 'parent child x y z"):
             Road(TransformBuffer(), extrinsics=(line,))
+
+
+def test_an_optical_frame_at_the_top_has_no_up_for_boxes_and_grid() -> None:
+    road = Road(TransformBuffer(), extrinsics=(f"{OPTICAL} lidar 0 0 0 0.5 -0.5 0.5 0.5",))
+    road.projector.add_masks(masks(0))
+    road.projector.add_cloud(cloud(START))
+    road.projector.add_depth(depth(0))
+    found = road.ready()
+    assert [(p.kind, p.to_fixed) for p in found] == [("depth", None), ("lidar", None)]
+    assert road.counts("no_fixed_frame") == [2]
+    assert "to a frame whose z axis is up: boxes and costmap are not made" in road.said[0]
+    assert all(Costmap(SPACE, GridConfig())(p) is None for p in found)
+
+
+def standing(height: float = 1.0) -> Masks:
+    """Road in the lower half, and person #7 on it whose feet are ``height / 0.2`` metres ahead."""
+    panoptic = np.full((HEIGHT, WIDTH), SPACE.id("sky"), np.int32)
+    panoptic[HEIGHT // 2 :] = ROAD
+    panoptic[5:22, 18:22] = 7 << 16 | PERSON
+    semantic = (panoptic & 0xFFFF).astype(np.uint8)
+    return replace(masks(0), panoptic=PanopticMap(semantic, np.full_like(semantic, 200), panoptic))
+
+
+@pytest.mark.parametrize("flat", [FlatConfig(height=1.0), FlatConfig(frame="base")], ids=["height", "tf"])
+def test_masks_alone_are_laid_onto_flat_ground(flat: FlatConfig) -> None:
+    transforms = robot()
+    if flat.height:
+        transforms.add("base", "base_footprint", 0, (0, 0, 0), (0, 0, 0, 1), static=True)
+    road = Road(transforms, source="flat", flat=flat)
+    road.projector.add_masks(standing())
+    (found,) = road.ready()
+    assert (found.kind, found.shape, found.frame_id, found.leading) == ("flat", (HEIGHT, WIDTH), OPTICAL, True)
+    assert found.fixed_frame == "odom"
+    assert found.to_fixed is not None
+    known = np.isfinite(found.points.xyz[:, 0])
+    place = found.optical[known] @ found.to_fixed[:3, :3].T + found.to_fixed[:3, 3]
+    np.testing.assert_allclose(place[:, 2], 0, atol=1e-5)
+    feet = place[found.points.labels[known] == PERSON]
+    assert len(feet) == 4
+    np.testing.assert_allclose(feet[:, 0], FOCAL / 6.5 + 0.1, atol=0.01)  # the robot is 0.1 m from where it began
+    assert road.counts("flat", "unpaired_flat") == [1, 0]
+    made = {row.topic: row.build(found) for row in table(SPACE, ProjectionConfig())}
+    points, obstacles, clearing = (made[t] for t in ("semantic/points", "obstacles/points", "clearing/points"))
+    assert isinstance(points, records.PointCloud2)
+    assert isinstance(obstacles, records.PointCloud2)
+    assert isinstance(clearing, records.PointCloud2)
+    assert (points.height, points.width, obstacles.width, clearing.width) == (HEIGHT, WIDTH, 4, len(place) - 4)
+    assert made["detections_3d"] is None
+    grid = Costmap(SPACE, GridConfig())(found)
+    assert grid is not None
+    assert {-1, 0, 100} <= set(grid.data.tolist())
+
+
+def test_flat_ground_without_any_transform_stands_below_the_camera() -> None:
+    road = Road(TransformBuffer(), source="flat", flat=FlatConfig(height=1.0, pitch=0.1))
+    road.projector.add_masks(standing())
+    (found,) = road.ready()
+    assert found.fixed_frame == "base_footprint"
+    assert found.to_fixed is not None
+    np.testing.assert_allclose(found.to_fixed, mounted(1.0, 0.1))
+    assert road.said == []
+
+
+def test_flat_ground_whose_frame_nobody_knows_is_said_and_counted() -> None:
+    road = Road(source="flat")
+    road.projector.add_masks(standing())
+    assert not road.ready()
+    assert road.counts("tf_missing", "flat") == [1, 0]
+    assert "no transform names the frame 'base_footprint'" in road.said[0]
 
 
 def paired(clouds: list[float], frames: list[float], end: bool = False) -> list[tuple[float, float]]:

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nav_msgs.msg import OccupancyGrid
 from ros_support import NodeProcess, Robot, camera_info, image
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+
+from seg_perception.ros import qos
 
 pytest_plugins = ["ros_fixtures"]
 
@@ -66,20 +69,27 @@ class Sensors:
         self._info.publish(info())
         time.sleep(0.5)
 
-    def send(self, number: int, points: PointCloud2 | None = None) -> None:
-        self._info.publish(info())
+    def send(self, number: int, points: PointCloud2 | None = None, calibration: CameraInfo | None = None) -> None:
+        self._info.publish(calibration or info())
         self._image.publish(picture(number))
         self._depth.publish(depth(number))
         self._points.publish(points or cloud(number))
 
 
-def keep_sending(robot: Robot, sensors: Sensors, condition: Callable[[], object], what: str) -> int:
+def keep_sending(
+    robot: Robot,
+    sensors: Sensors,
+    condition: Callable[[], object],
+    what: str,
+    calibration: CameraInfo | None = None,
+    start: int = 1,
+) -> int:
     """Send frames until ``condition`` holds; returns the next number."""
-    end, number = time.monotonic() + 40, 1
+    end, number = time.monotonic() + 40, start
     while not condition():
         if time.monotonic() > end:
             pytest.fail(f"waited 40 s for {what}")
-        sensors.send(number)
+        sensors.send(number, calibration=calibration)
         number += 1
         time.sleep(0.2)
     return number
@@ -123,6 +133,52 @@ def test_beside_the_segmentation(robot: Robot, start: Callable[..., NodeProcess]
 
 
 GROUPS = {"projection__obstacles": "person", "projection__clearing": "drivable"}
+
+
+def test_masks_alone_on_flat_ground(robot: Robot, start: Callable[..., NodeProcess]) -> None:
+    start(
+        labels="cityscapes", projection__enabled=True, projection__source="flat", projection__flat__height=1.0,
+        projection__flat__pitch=0.3, **GROUPS,
+    )  # fmt: skip
+    images, infos = robot.publisher("camera/image_raw", Image), robot.publisher("camera/camera_info", CameraInfo)
+    points = robot.hear("camera/semantic/points", PointCloud2, connect=True)
+    grids = robot.hear("costmap", OccupancyGrid, qos.latched(), connect=True)
+    end, number = time.monotonic() + 40, 0
+    while not (points and any(100 in grid.data for grid in grids)):
+        assert time.monotonic() < end, "waited 40 s for points and a costmap"
+        infos.publish(info())
+        images.publish(picture(number))
+        number += 1
+        time.sleep(0.2)
+    words = values(points[-1])
+    assert (points[-1].height, points[-1].width) == (HEIGHT, WIDTH)
+    np.testing.assert_array_equal(words[:, 4].reshape(HEIGHT, WIDTH), seen())
+    x, y, z = (words[:, axis].view(np.float32).reshape(HEIGHT, WIDTH) for axis in range(3))
+    assert np.isnan(z[20, 30]), "above the feet nothing is known"
+    np.testing.assert_allclose(np.cos(0.3) * y[45] + np.sin(0.3) * z[45], 1.0, atol=1e-4)
+    assert np.isfinite(x[39, 30])
+    assert grids[-1].header.frame_id == "base_footprint"
+    robot.until(lambda: set(grids[-1].data) == {-1}, "a costmap that knows nothing of a camera that is dead", 40)
+
+
+def test_a_calibration_of_zeros_is_said_and_counted_and_the_masks_go_on(
+    robot: Robot, start: Callable[..., NodeProcess]
+) -> None:
+    node = start(labels="cityscapes", projection__enabled=True, projection__extrinsics=EXTRINSICS, **GROUPS)
+    sensors, zeros = Sensors(robot), info()
+    zeros.k, zeros.p = np.zeros(9), np.zeros(12)
+    masks = robot.hear("camera/semantic/image_raw", Image, connect=True)
+    clouds = robot.hear("camera/semantic/points", PointCloud2, connect=True)
+    number = keep_sending(robot, sensors, lambda: clouds, "a cloud")
+    before = len(masks)
+
+    def counted() -> bool:
+        return int(robot.diagnostics(node="segmentation").get("projection.bad_calibration", 0)) > 0
+
+    number = keep_sending(robot, sensors, lambda: len(masks) > before + 3 and counted(), "masks", zeros, number)
+    assert node.said("focal lengths are 0 and 0") == 1
+    clouds.clear()
+    keep_sending(robot, sensors, lambda: clouds, "a cloud of the next good calibration", start=number)
 
 
 def test_in_a_node_of_its_own(robot: Robot, start: Callable[..., NodeProcess], domain: int, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ class Counting:
             [labels.group_table(g)[[*range(len(labels)), UNLABELLED]] > 0 for g in labels.groups], np.bool_
         ).reshape(-1, len(labels) + 1)
         self._previous: tuple[UInt8Array, UInt8Array] | None = None
-        self._answers: deque[tuple[float, UInt8Array]] = deque(maxlen=_REMEMBERED)
+        self._answers: deque[tuple[int, UInt8Array]] = deque(maxlen=_REMEMBERED)
 
     def __call__(self, frame: Frame) -> dict[str, Any]:
         """The row of ``frame``."""
@@ -114,9 +114,9 @@ class Counting:
         return Pixels(*(np.rint(v).astype(np.int64) for v in values))
 
     def _streaming(self, stamp: int, t: UInt8Array, p: UInt8Array, latency: float) -> Pixels:
+        self._answers.append((stamp + round(1e9 * latency), p))
         ready = [answer for when, answer in self._answers if when <= stamp]
         newest = ready[-1] if ready else np.full_like(t, UNLABELLED)
-        self._answers.append((stamp + 1e9 * latency, p))
         return by_class(confusion_of(t, newest, len(self._labels)))
 
 

@@ -85,7 +85,12 @@ def _instances(sides: Sides, seen: Seen, scored: bool) -> list[str]:
         for whose, source in (("prediction", sides.prediction), ("truth", sides.truth))
         if not source.facts.instances
     ]
-    if sides.instances and not scored:
+    if sides.instances and not seen["instance"] and sides.truth.facts.kind != "nothing":
+        found.append(
+            "the prediction has no instance in any frame (no instance network, or nothing found): every true thing is "
+            "missed as a segment (PQ of things, AP, ids)"
+        )
+    elif sides.instances and not scored:
         found.append("the prediction states no scores of its instances: there is no average precision")
     elif scored and seen["unranked"]:
         found.append(

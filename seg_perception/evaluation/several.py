@@ -19,6 +19,7 @@ from seg_perception.evaluation.report.index import Bag, index
 from seg_perception.evaluation.report.page import page
 from seg_perception.evaluation.result import ARRAY_FILE, JSON_FILE, PART, Evaluation, join
 from seg_perception.evaluation.sources import count
+from seg_perception.evaluation.sources.opening import is_bag
 from seg_perception.offline.collection import Source, find, fingerprint
 from seg_perception.offline.many import Job, Outcome
 
@@ -26,10 +27,10 @@ REPORT_FILE = "report.html"
 
 
 def bags(path: Path) -> list[Source]:
-    """The bags in a folder of several; none where ``path`` is one bag, or holds other things."""
+    """The bags below a folder of bags, even if it is only one; none where ``path`` is a bag, or holds other things."""
     with suppress(BagError):
         found = find([path])
-        return found if len(found) > 1 else []
+        return found if len(found) > 1 or (path.is_dir() and not is_bag(path)) else []
     return []
 
 
@@ -115,7 +116,10 @@ def _evaluate(request: Request, folder: Path) -> dict[str, Any]:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     leave(evaluated, part)
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+    # File by file: the folder may hold what is not ours, the bag itself or the evaluation of a bag below it.
+    folder.mkdir(exist_ok=True)
+    for file in part.iterdir():
+        file.replace(folder / file.name)
+    part.rmdir()
     notes = evaluated.evaluation.about["notes"]
     return {"said": f"{len(evaluated.evaluation.frames)} frames judged", "damage": None, "notes": notes}

@@ -82,7 +82,7 @@ def _rate(stamps: np.ndarray[Any, Any]) -> dict[str, Any]:
 
 def _latency(prediction: Source, given: float | Path | None) -> tuple[dict[Key, float], str]:
     if isinstance(given, Path):
-        return _heard(given), given.name
+        return _heard(given, prediction), given.name
     if given is not None:
         return dict.fromkeys(prediction.keys, given), "given"
     if not isinstance(prediction, BagSource):
@@ -108,8 +108,16 @@ def _plausible(latency: Mapping[Key, float]) -> bool:
     return all(0 < seconds < LONGEST for seconds in latency.values())
 
 
-def _heard(path: Path) -> dict[Key, float]:
+def _heard(path: Path, prediction: Source) -> dict[Key, float]:
+    """Of the frames of ``prediction``: what was heard of others says nothing of it."""
     try:
-        return {int(stamp): float(s) for stamp, s in json.loads(path.read_text(encoding="utf-8"))["latency_s"].items()}
+        heard = {int(stamp): float(s) for stamp, s in json.loads(path.read_text(encoding="utf-8"))["latency_s"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"--latency {path}: is no file that `seg_perception listen -o` wrote ({error})") from error
+    latency: dict[Key, float] = {key: heard[key] for key in prediction.keys if key in heard}
+    if not latency:
+        raise InputError(
+            f"--latency {path}: has none of the {count(len(prediction.keys), 'frame')} of {prediction.path} among its "
+            f"{len(heard)}; was it heard of another run?"
+        )
+    return latency

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -18,11 +19,11 @@ from seg_perception.errors import BagError, ConfigError
 from seg_perception.evaluation.sources import count
 from seg_perception.labels import LabelSpace
 from seg_perception.mining import scores
-from seg_perception.mining.dataset import DataSet, Taken
+from seg_perception.mining.dataset import MANIFEST, PARTS, DataSet, Taken
 from seg_perception.mining.observed import Observed, observe
 from seg_perception.mining.selection import AUDIT, Candidates, Choice, audit, select
 from seg_perception.offline import many
-from seg_perception.offline.collection import Source, find, fingerprint
+from seg_perception.offline.collection import Source, find, fingerprint, refuse_within
 from seg_perception.offline.runs import what_decides
 
 REASONS = {
@@ -95,7 +96,7 @@ def mine(
     hashes = [by_name[source.name].facts["sha256"] for source in used]
     labels = LabelSpace.load(config.labels)
     taken = _taken(used, tables, hashes, labels, wish)
-    for old in ("images", "annotations"):
+    for old in PARTS:
         shutil.rmtree(out / old, ignore_errors=True)
     data_set = DataSet(out, labels)
     for source in used:
@@ -121,6 +122,16 @@ def mine(
     return taken
 
 
+def _refuse_strange(out: Path) -> None:
+    """Raise :class:`ConfigError` where ``out`` has folders of the names that are made anew, and mining made it not."""
+    ours = (out / MANIFEST).is_file() or (out / WORK / many.ACCOUNTS).is_dir()
+    strange = [part for part in PARTS if (out / part).exists()]
+    if strange and not ours:
+        raise ConfigError(
+            f"-o {out}: has a folder '{strange[0]}' that `mine` did not write and would replace; choose another folder"
+        )
+
+
 def _taken(
     sources: Sequence[Source], tables: Sequence[Observed], hashes: Sequence[str], labels: LabelSpace, wish: Wish
 ) -> list[Taken]:
@@ -136,8 +147,8 @@ def _taken(
         {name: every[name] for name in REASONS},
     )
     chosen = {choice.frame: choice for choice in select(candidates, wish.count, wish.gap, wish.alike)}
-    keys = [f"{hashes[b]} {t}" for b, t in zip(bag.tolist(), log_times.tolist(), strict=True)]
-    drawn = audit(keys, wish.audit, wish.seed)
+    times = [time for table in tables for time in _times(table)]
+    drawn = audit([f"{hashes[b]} {time}" for b, time in zip(bag.tolist(), times, strict=True)], wish.audit, wish.seed)
     rarest = surprise.argmax(1).tolist()
     taken = []
     for frame in sorted({*chosen, *drawn}):
@@ -149,7 +160,7 @@ def _taken(
         ]
         taken.append(
             Taken(
-                f"{name.replace('/', '__')}__{log_times[frame]}",
+                f"{name.replace('/', '__')}__{times[frame]}",
                 name,
                 int(log_times[frame]),
                 stamp,
@@ -159,6 +170,13 @@ def _taken(
             )
         )
     return taken
+
+
+def _times(table: Observed) -> list[str]:
+    """What tells each frame of a bag from its others: its log time, with its stamp where several have that."""
+    log_times, stamps = table.log_times.tolist(), table.stamps.tolist()
+    times = Counter(log_times)
+    return [str(log) if times[log] == 1 else f"{log}_{stamp}" for log, stamp in zip(log_times, stamps, strict=True)]
 
 
 def _words(choice: Choice, rarest: str) -> str:
@@ -188,6 +206,8 @@ def command(arguments: argparse.Namespace) -> int:
     config = every_frame(workers.configured(scenario.load(arguments.config, arguments.set)))
     wish = Wish(arguments.count, arguments.audit / 100, arguments.gap, arguments.alike, arguments.seed)
     sources = find(arguments.bags)
+    refuse_within(arguments.output, arguments.bags)
+    _refuse_strange(arguments.output)
     todo = jobs(sources, arguments.output, config, arguments.topic)
     outcomes = many.report(many.carry_out(todo, arguments.output / WORK, workers), len(todo), print)
     taken = mine(sources, outcomes, arguments.output, config, arguments.topic, wish)

@@ -25,6 +25,7 @@ import numpy as np
 
 from seg_perception.conformance import pixels
 from seg_perception.errors import BagError
+from seg_perception.frames import stamp_of
 from seg_perception.images import decode_compressed, decode_image
 from seg_perception.interfaces import typestore
 from seg_perception.labels import LabelSpace
@@ -37,13 +38,21 @@ from seg_perception.types import Int32Array
 SUBSET = "default"
 """COCO's name for a part of a data set; annotation tools know this one."""
 
+PARTS = ("images", "annotations")
+"""The folders of a data set."""
+
+MANIFEST = "manifest.json"
+
+Moment = tuple[int, int]
+"""Log time and stamp of a frame, nanoseconds."""
+
 MAGIC = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png"}
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A frame of the data set: where it is (``log_time`` tells it from the bag's others), the ``reasons`` it was taken
-    for, in words, and all its ``scores``.
+    """A frame of the data set: where it is (``log_time`` and ``stamp`` tell it from the bag's others), the ``reasons``
+    it was taken for, in words, and all its ``scores``.
     """
 
     name: str
@@ -80,12 +89,12 @@ class DataSet:
 
     def add(self, frames: Sequence[Taken], bag: Path, topic: str | None, maps: Path) -> None:
         """Write images and pre-labels of one bag's ``frames``; ``maps`` is the bag of its panoptic maps."""
-        wanted = {frame.log_time: frame for frame in frames}
+        wanted = {(frame.log_time, frame.stamp): frame for frame in frames}
         found = dict(_maps(maps, wanted))
-        for log_time, content, suffix, shape in _pictures(bag, topic, wanted):
-            frame = wanted.pop(log_time)
+        for moment, content, suffix, shape in _pictures(bag, topic, wanted):
+            frame = wanted.pop(moment)
             (self._pictures / f"{frame.name}{suffix}").write_bytes(content)
-            self._annotate(frame, f"{frame.name}{suffix}", shape, found[log_time])
+            self._annotate(frame, f"{frame.name}{suffix}", shape, found[moment])
         if wanted:
             raise BagError(f"{bag}: {len(wanted)} of the chosen frames are not in it any more; did it change?")
 
@@ -127,35 +136,41 @@ class DataSet:
                 values = [f"{frame['scores'][name]:.6g}" for name in names]
                 reasons = " ".join(frame["reasons"])
                 table.writerow([frame["image"], frame["bag"], frame["stamp"], reasons, frame["why"], *values])
-        _write(self.folder / "manifest.json", {**manifest, "files": dict(self._hashes())})
+        _write(self.folder / MANIFEST, {**manifest, "files": dict(self._hashes())})
 
     def _hashes(self) -> Iterator[tuple[str, str]]:
         lists = [self.folder / "frames.csv", self.folder / "frames.json"]
-        deep = [path for part in ("images", "annotations") for path in sorted((self.folder / part).rglob("*.*"))]
+        deep = [path for part in PARTS for path in sorted((self.folder / part).rglob("*.*"))]
         for path in (*lists, *deep):
             yield path.relative_to(self.folder).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _maps(maps: Path, wanted: Mapping[int, Taken]) -> Iterator[tuple[int, Int32Array]]:
+def _maps(maps: Path, wanted: Mapping[Moment, Taken]) -> Iterator[tuple[Moment, Int32Array]]:
     with Bag(maps) as bag:
         topic = bag.image_topic()
         for message in bag.messages([topic.name]):
-            if message.log_time in wanted:
-                yield message.log_time, pixels(typestore().deserialize_cdr(message.cdr, topic.type))
+            content: Any = typestore().deserialize_cdr(message.cdr, topic.type)
+            moment = message.log_time, stamp_of(content)
+            if moment in wanted:
+                yield moment, pixels(content)
 
 
 def _pictures(
-    path: Path, wanted_topic: str | None, wanted: Mapping[int, Taken]
-) -> Iterator[tuple[int, bytes, str, tuple[int, int]]]:
-    """Log time, file content, suffix and size (height, width) of the ``wanted`` frames' images."""
+    path: Path, wanted_topic: str | None, wanted: Mapping[Moment, Taken]
+) -> Iterator[tuple[Moment, bytes, str, tuple[int, int]]]:
+    """Moment, file content, suffix and size (height, width) of the ``wanted`` frames' images."""
     with Bag(path) as bag:
         topic = bag.image_topic(wanted_topic)
         left = set(wanted)
+        received = {log_time for log_time, _ in wanted}
         for message in bag.messages([topic.name]):
-            if message.log_time not in left:
+            if message.log_time not in received:
                 continue
-            left.remove(message.log_time)
             content: Any = typestore().deserialize_cdr(message.cdr, topic.type)
+            moment = message.log_time, stamp_of(content)
+            if moment not in left:
+                continue
+            left.remove(moment)
             if topic.type == CompressedImage.TYPE:
                 data = bytes(content.data)
                 image = decode_compressed(content.format, content.data)
@@ -165,7 +180,7 @@ def _pictures(
                 image, suffix = decode_image(c.height, c.width, c.encoding, c.is_bigendian, c.step, c.data), None
             if suffix is None:
                 data, suffix = encoded(".png", np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))).tobytes(), ".png"
-            yield message.log_time, data, suffix, (image.shape[0], image.shape[1])
+            yield moment, data, suffix, (image.shape[0], image.shape[1])
             if not left:  # what is damaged behind the last of them need not be read
                 return
 

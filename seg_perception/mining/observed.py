@@ -155,6 +155,12 @@ def _table(maps: Path, rows: Sequence[dict[str, float]], classes: int) -> Observ
             counts.append(np.bincount((pixels(content) & 0xFF).reshape(-1), minlength=256)[:classes])
     if len(rows) != len(stamps):
         raise BagError(f"{maps}: has {len(stamps)} maps for {len(rows)} looks of the networks; expected one for each")
+    twins = len(stamps) - len({*zip(log_times, stamps, strict=True)})
+    if twins:
+        raise BagError(
+            f"{twins} of its {len(stamps)} frames have both the log time and the stamp of another; expected frames "
+            "that can be told apart by either"
+        )
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     columns["hashes"] = np.array([row["hashes"] for row in rows], np.uint64)
     return Observed(np.array(log_times), np.array(stamps), np.array(counts), **columns)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from seg_perception.errors import BagError
+from seg_perception.errors import BagError, ConfigError
 from seg_perception.offline.bags import SUFFIXES
 
 
@@ -38,6 +38,18 @@ def find(paths: Iterable[Path]) -> list[Source]:
                     f"{other.path} and {source.path} are both called '{source.name}'; name the folder above them"
                 )
     return [found[name] for name in sorted(found)]
+
+
+def refuse_within(out: Path, folders: Iterable[Path]) -> None:
+    """Raise :class:`ConfigError` where the results' folder ``out`` is, or lies in, one of the ``folders`` that are
+    searched for bags: they would be taken for bags the next time.
+    """
+    for folder in folders:
+        if folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
+            raise ConfigError(
+                f"-o {out}: lies in {folder}, where bags are looked for, so a later start would take its results for "
+                "bags; choose a folder outside"
+            )
 
 
 def _below(path: Path, name: str) -> Iterator[Source]:

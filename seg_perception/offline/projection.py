@@ -13,6 +13,7 @@ from seg_perception.errors import BagError
 from seg_perception.interfaces import typestore
 from seg_perception.labels import LabelSpace
 from seg_perception.offline.bags import Bag, Message
+from seg_perception.once import Once
 from seg_perception.outputs import Output, View
 from seg_perception.projection.outputs import table
 from seg_perception.projection.projector import Projection, ProjectionConfig, Projector
@@ -35,7 +36,8 @@ def projected_outputs(labels: LabelSpace, config: ProjectionConfig) -> tuple[Out
 
 class BagProjection:
     """Projects the masks of one camera with the bag's ``depth`` and ``points`` topics (either may be None) and its
-    transforms; gives each projection to ``write(projection, log time)``.
+    transforms; gives each projection to ``write(projection, log time)`` and hears each kind of trouble once, by
+    ``say(sentence)``.
 
     Raises :class:`BagError` for a topic that is not there or of another type.
     """
@@ -50,9 +52,9 @@ class BagProjection:
         write: Callable[[Projection, int], object],
         say: Callable[[str], None],
     ) -> None:
-        self._say = say
+        self._say = Once(say)
         self._last = 0
-        self._projector = Projector(labels, config, TransformBuffer(_MEMORY), say)
+        self._projector = Projector(labels, config, TransformBuffer(_MEMORY), self._say)
         self._write = write
         self._bag = bag
         self._takers: dict[str, Callable[[object], None]] = {}

@@ -29,7 +29,7 @@ from seg_perception.interfaces import serialised, typestore
 from seg_perception.labels import LabelSpace
 from seg_perception.offline import many
 from seg_perception.offline.bags import Bag, Message, Topic, namespace
-from seg_perception.offline.collection import Source, find
+from seg_perception.offline.collection import Source, find, refuse_within
 from seg_perception.offline.projection import BagProjection, projected_outputs
 from seg_perception.offline.report import RunReport, as_note, provenance
 from seg_perception.offline.writer import BagWriter, qos
@@ -66,7 +66,8 @@ def run_bag(
     carry the source image's header, and the source message's log time as their own.
 
     ``depth`` and ``points`` name topics of the bag (depth images, clouds) onto which the masks are carried; the outputs
-    are then those of :func:`seg_perception.projection.outputs.table` too.
+    are then those of :func:`seg_perception.projection.outputs.table` too, as they are where ``projection.source`` is
+    ``flat``.
 
     A frame that cannot be used is counted by reason and said once; a damaged bag gives what could be read of it, and
     ``damage`` in the report. Raises :class:`BagError`, :class:`ConfigError` or :class:`ModelError` when there is
@@ -75,7 +76,7 @@ def run_bag(
     if camera and not _NAMESPACE.fullmatch(camera):
         raise ConfigError(f"--camera {camera}: is no namespace of ROS; expected a name such as /front or robot/front")
     labels = LabelSpace.load(config.labels)
-    projects = depth is not None or points is not None
+    projects = depth is not None or points is not None or config.projection.source == "flat"
     everything = table(labels), projected_outputs(labels, config.projection) if projects else ()
     chosen = select([output for rows in everything for output in rows], outputs)
     flat = [output for output in everything[0] if output in chosen]
@@ -327,6 +328,7 @@ def _command_many(sources: Sequence[Source], arguments: argparse.Namespace) -> i
 
     if arguments.output.suffix == ".mcap":
         raise ConfigError(f"-o {arguments.output}: {len(sources)} bags do not go into one file; expected a folder")
+    refuse_within(arguments.output, arguments.bags)
     workers = many.chosen(arguments)
     config = workers.configured(scenario.load(arguments.config, arguments.set))
     todo = jobs(

@@ -32,7 +32,9 @@ class Prior:
     width: float = option(help="metres across", ge=0.01, le=100.0)
     height: float = option(help="metres", ge=0.01, le=100.0)
     boxy: bool = option(False, "has flat faces at right angles")
-    solid: float = option(1.0, "part of the length that does not swing with a stride", ge=0.0, le=1.0)
+    solid: float = option(
+        1.0, "part of the length that a body has all the way up: limbs swing, a foot is wider", ge=0.0, le=1.0
+    )
     firm: float = option(
         0.1, "part by which a thing that was seen from end to end may be smaller than usual", ge=0.0, le=1.0
     )

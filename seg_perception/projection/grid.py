@@ -17,12 +17,9 @@ from seg_perception.labels import LabelSpace
 from seg_perception.projection.ground import MOST, Ground, ground_table
 from seg_perception.records import Header, MapMetaData, OccupancyGrid, Point, Pose
 from seg_perception.schema import option
-from seg_perception.types import NANOSECONDS, Float64Array, LabelledPoints
+from seg_perception.types import NANOSECONDS, TIME_JUMP, Float64Array, LabelledPoints
 
 Int8Array = NDArray[np.int8]
-
-JUMP = NANOSECONDS
-"""Time that goes back by more than this has jumped, as where a bag begins anew."""
 
 UNKNOWN = -1
 LETHAL = 100
@@ -71,7 +68,7 @@ class Grid:
 
 
 class GridMemory:
-    """The grid of one camera. :meth:`update` once per labelled cloud or depth image, in the order of stamps."""
+    """The grid of one or several cameras. :meth:`update` once per labelled cloud or depth image."""
 
     def __init__(self, labels: LabelSpace, config: GridConfig) -> None:
         self._costs = np.full(256, UNKNOWN, np.int8)
@@ -89,7 +86,7 @@ class GridMemory:
         self._frame, self._stamp = frame_id, 0
         self._corner: NDArray[np.int64] | None = None
         self._cost = np.full(shape, UNKNOWN, np.int8)
-        self._until = np.zeros(shape, np.int64)
+        self._seen, self._until = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
 
     def update(
         self, stamp: int, points: LabelledPoints, to_fixed: Float64Array, frame_id: str, config: GridConfig
@@ -97,16 +94,16 @@ class GridMemory:
         """Write ``points`` into the grid, which is moved so that their sensor is in its middle. ``to_fixed`` ``(4, 4)``
         is the pose of the points' frame in ``frame_id``, whose z axis points up.
 
-        When ``frame_id`` changes or time jumps back, everything is forgotten; what comes a little late changes nothing.
+        When ``frame_id`` changes or time jumps back, everything is forgotten; what comes a little late, as from the
+        slower of two cameras, is written where nothing was seen since.
         """
-        if frame_id != self._frame or stamp < self._stamp - JUMP:
+        if frame_id != self._frame or stamp < self._stamp - TIME_JUMP:
             self._forget(frame_id)
-        if stamp < self._stamp:
-            return self.at(self._stamp)
-        self._stamp = stamp
-        self._move(np.floor(to_fixed[:2, 3] / self._resolution).astype(np.int64) - self._cells // 2)
+        if stamp >= self._stamp:
+            self._stamp = stamp
+            self._move(np.floor(to_fixed[:2, 3] / self._resolution).astype(np.int64) - self._cells // 2)
         self._write(stamp, points, to_fixed, config)
-        return self.at(stamp)
+        return self.at(self._stamp)
 
     def at(self, stamp: int) -> Grid:
         """The grid as it is remembered at ``stamp``."""
@@ -124,7 +121,7 @@ class GridMemory:
         if self._corner is not None and (corner != self._corner).any():
             columns, rows = (int(step) for step in np.clip(corner - self._corner, -self._cells, self._cells))
             here, there = _overlap(rows), _overlap(columns)
-            for values, empty in ((self._cost, UNKNOWN), (self._until, 0)):
+            for values, empty in ((self._cost, UNKNOWN), (self._seen, 0), (self._until, 0)):
                 moved = np.full_like(values, empty)
                 moved[here[1], there[1]] = values[here[0], there[0]]
                 values[:] = moved
@@ -153,10 +150,11 @@ class GridMemory:
         blocked = np.bincount(number[lethal], minlength=count)
         passable = np.bincount(number, np.where(lethal, 0, cost), minlength=count)
         thing = np.bincount(number[lethal & self._things[labels]], minlength=count)
-        seen = np.flatnonzero(total)
+        seen = np.flatnonzero((total > 0) & (self._seen.ravel() <= stamp))
         total, blocked, thing = total[seen], blocked[seen], thing[seen]
         is_blocked = (blocked > 0) & (blocked >= config.share * total)
         mean = np.rint(passable[seen] / np.maximum(total - blocked, 1)).astype(np.int8)
+        self._seen.ravel()[seen] = stamp
         self._cost.ravel()[seen] = np.where(is_blocked, np.int8(LETHAL), mean)
         memory = np.where(is_blocked & (2 * thing >= blocked), config.thing_memory, config.memory)
         self._until.ravel()[seen] = stamp + (memory * NANOSECONDS).astype(np.int64)

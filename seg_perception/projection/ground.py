@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from seg_perception.labels import LabelSpace
 from seg_perception.projection.camera import Camera
+from seg_perception.schema import option
 from seg_perception.types import UNLABELLED, BoolArray, Float64Array, LabelledPoints, PanopticMap
 
 GROUND = "ground"
@@ -20,6 +21,18 @@ NEAR, WIDER = 1.5, 4.0
 ENOUGH = 8
 MOST = 2000
 """Ground points that are looked at; more say no more."""
+
+
+@dataclass(frozen=True)
+class FlatConfig:
+    """Where flat ground is, for cameras without depth (``source: flat``)."""
+
+    frame: str = option("base_footprint", "frame on the ground, z up: its plane z = 0 is the ground")
+    height: float = option(
+        0.0, "metres of the camera above the ground; 0: TF says where the camera is in 'frame'", ge=0.0, le=100.0
+    )
+    pitch: float = option(0.0, "radians that the camera looks down; used with height", ge=-1.5, le=1.5)
+    reach: float = option(10.0, "metres from the camera beyond which nothing is taken to be flat", ge=0.5, le=1000.0)
 
 
 def ground_table(labels: LabelSpace) -> BoolArray:

@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 from seg_perception.labels import LabelSpace
 from seg_perception.projection.boxes import ANGLES, Prior, extents, misfits, priors
+from seg_perception.projection.camera import Camera
 from seg_perception.projection.clusters import bodies
 from seg_perception.projection.ground import MOST, Ground, ground_table
 from seg_perception.schema import option
 from seg_perception.types import (
     MAX_TRACK_ID,
     NANOSECONDS,
+    TIME_JUMP,
     Float32Array,
     Float64Array,
     Int32Array,
@@ -32,9 +34,6 @@ from seg_perception.types import (
     PanopticMap,
     UInt8Array,
 )
-
-JUMP = NANOSECONDS
-"""Time that goes back by more than this has jumped, as where a bag begins anew."""
 
 LEAST_POINTS = 3
 MOST_POINTS = 400
@@ -52,6 +51,12 @@ SHARP = 250.0
 """Metres: what is farther away than the root of this times its width is blurred as widely as it is wide (the error of
 depth cameras grows with the square of the distance, and beams spread); its size is not learnt there.
 """
+
+GATE = 3.0
+"""Standard deviations from where a thing is expected beyond which a look is not believed."""
+
+PATIENCE = 0.35
+"""Seconds without a look that is believed after which the next is: the track has gone over to something else."""
 
 SURE = 2.0
 """Standard deviations that a speed must be from zero to say which way a thing faces."""
@@ -139,6 +144,7 @@ class _Thing:
         self.votes = np.zeros(len(ANGLES))
         self.ground, self.top = look.ground, look.top - look.ground
         self.looks = 0
+        self.cut = look.cut
         noise = self._noise(look)
         self.pp, self.pv, self.vv = noise, 0.0, prior.speed**2
         self.velocity = np.zeros(2)
@@ -156,51 +162,59 @@ class _Thing:
         self.pv += dt * (self.vv + dt / 2 * q)
         self.vv += dt * q
 
-    def observe(self, look: _Look, config: ObjectsConfig) -> None:
-        """Correct the state by a look at its own stamp."""
-        first, self.last = self.looks == 0, self.stamp
-        self.looks += 1
-        measured = self._centre(look, self.yaw, self.size)
-        if not first:
-            self._correct(measured - self.position, self._noise(look))
+    def observe(self, look: _Look, config: ObjectsConfig) -> bool:
+        """Correct the state by a look at its own stamp; False for one that is too far off to be of this thing."""
+        measured = self._centre(look, self.yaw, self.size, self.cut)
+        if self.looks and not self._correct(measured - self.position, self._noise(look)):
+            return False
         yaw = self._heading(look, config)
         self._remember(look, yaw)
         size = self._sizes()
-        better = self._centre(look, yaw, size)
-        # A better idea of size or heading moves the box, but is no motion.
-        self.position = better if first else self.position + better - measured
-        self.yaw, self.size = yaw, size
+        better = self._centre(look, yaw, size, look.cut)
+        # A better idea of size, heading or what the border cuts moves the box, but is no motion.
+        self.position = self.position + better - measured if self.looks else better
+        self.yaw, self.size, self.cut, self.last = yaw, size, look.cut, self.stamp
+        self.looks += 1
+        return True
 
     def _noise(self, look: _Look) -> float:
         """Variance of a measured position."""
         return (NOISE + NOISE_PER_METRE * look.distance + NOISE_PER_LENGTH * self.prior.length) ** 2
 
-    def _correct(self, innovation: Float64Array, noise: float) -> None:
-        length, most = float(np.hypot(*innovation)), 3.0 * float(np.sqrt(self.pp + noise))
-        if length > most:
-            innovation = innovation * (most / length)
+    def _correct(self, innovation: Float64Array, noise: float) -> bool:
+        if innovation @ innovation > GATE**2 * (self.pp + noise):
+            return False
         gain, velocity_gain = self.pp / (self.pp + noise), self.pv / (self.pp + noise)
         self.position = self.position + gain * innovation
         self.velocity = self.velocity + velocity_gain * innovation
         self.vv -= velocity_gain * self.pv
         self.pv *= 1 - gain
         self.pp *= 1 - gain
+        return True
 
-    def _centre(self, look: _Look, yaw: float, size: Float64Array) -> Float64Array:
-        """Where the box's centre is when its near faces are where the points are."""
+    def _centre(self, look: _Look, yaw: float, size: Float64Array, cuts: tuple[bool, bool]) -> Float64Array:
+        """Where the box's centre is when its near faces are where the points are, and the image's border ends it where
+        ``cuts`` says so.
+        """
         axes = _axes(yaw)
         low, high = extents(look.xy @ axes.T)
-        along = axes @ look.view
+        middle, along = (low + high) / 2, axes @ look.view
         # Across the view both ends of a thing are seen, along it only the near one.
         depth = _ramp(np.abs(along))
         missing = np.maximum(size * (self.prior.solid, 1.0) - (high - low), 0.0)
         shift = np.sign(along) * depth * missing / 2
         left = axes @ np.array((-look.view[1], look.view[0]))
-        for side, cut in zip((1.0, -1.0), look.cut, strict=True):
-            if cut and not all(look.cut):  # it goes on beyond the image's border, which may be towards the camera
-                shift = np.where(np.abs(left) > BEYOND, side * np.sign(left) * missing / 2, shift)
+        for side, cut in zip((1.0, -1.0), cuts, strict=True):
+            if cut and not all(cuts):  # it goes on beyond the image's border
+                beyond = side * np.sign(left)
+                # Where that takes the near end away, the far one is all that is left, and it is not seen well: the box
+                # stays where it is expected as long as it holds the points.
+                kept = np.clip(axes @ self.position - middle, -missing / 2, missing / 2)
+                unsure = depth * (beyond != np.sign(along))
+                gone = unsure * kept + (1 - unsure) * beyond * missing / 2
+                shift = np.where(np.abs(left) > BEYOND, gone, shift)
         self.near = -np.sign(along)
-        return np.asarray(((low + high) / 2 + shift) @ axes)
+        return np.asarray((middle + shift) @ axes)
 
     def _heading(self, look: _Look, config: ObjectsConfig) -> float:
         speed = float(np.hypot(*self.velocity))
@@ -270,15 +284,17 @@ class ObjectMemory:
         frame_id: str,
         panoptic: PanopticMap,
         config: ObjectsConfig,
+        camera: Camera | None = None,
     ) -> Objects:
         """All live things at ``stamp``: those that ``points`` (in the camera's optical frame) belong to are corrected,
         the others carried on.
 
         ``to_fixed`` ``(4, 4)`` is the camera's pose in ``frame_id``; ``panoptic`` the masks that the points were
-        labelled by. Ids that have not been painted for ``max_lost`` seconds end. When ``frame_id`` changes or time
-        jumps back, all begin anew; what comes a little late changes nothing.
+        labelled by, seen by ``camera``: they say how high a thing reaches between two beams of a LiDAR (without one,
+        its highest point does). Ids that have not been painted for ``max_lost`` seconds end. When ``frame_id`` changes
+        or time jumps back, all begin anew; what comes a little late changes nothing.
         """
-        if frame_id != self._frame or stamp < self._stamp - JUMP:
+        if frame_id != self._frame or stamp < self._stamp - TIME_JUMP:
             self._things.clear()
             self._frame, self._stamp = frame_id, stamp
         if stamp < self._stamp:
@@ -286,13 +302,16 @@ class ObjectMemory:
         self._stamp = stamp
         for thing in self._things.values():
             thing.predict(stamp)
-        looks = self._looks(points, to_fixed, panoptic, config)
+        looks = self._looks(points, to_fixed, panoptic, config, camera)
         for number, (label, confidence, look) in looks.items():
             prior = self._priors[label]
             assert prior is not None
             thing = self._things.setdefault(number, _Thing(prior, look, stamp))
-            thing.prior, thing.label, thing.confidence = prior, label, confidence
-            thing.observe(look, config)
+            thing.prior = prior
+            if not thing.observe(look, config) and stamp - thing.last > PATIENCE * NANOSECONDS:
+                thing = self._things[number] = _Thing(prior, look, stamp)
+                thing.observe(look, config)
+            thing.label, thing.confidence = label, confidence
         for number in _painted(panoptic):
             if number in self._things:
                 self._things[number].painted = stamp
@@ -301,7 +320,12 @@ class ObjectMemory:
         return self._objects(stamp, frame_id)
 
     def _looks(
-        self, points: LabelledPoints, to_fixed: Float64Array, panoptic: PanopticMap, config: ObjectsConfig
+        self,
+        points: LabelledPoints,
+        to_fixed: Float64Array,
+        panoptic: PanopticMap,
+        config: ObjectsConfig,
+        camera: Camera | None,
     ) -> dict[int, tuple[int, float, _Look]]:
         rotation, origin = to_fixed[:3, :3], to_fixed[:3, 3]
         chosen = np.flatnonzero(points.instances > 0)
@@ -328,6 +352,7 @@ class ObjectMemory:
         edges = np.maximum(config.edge, config.edge_per_metre * distances)
         above = above[bodies(place[above, :2], thing[above], edges, reaches)]
         cuts = _cut(panoptic)
+        rises = None if camera is None else _rises(panoptic, ids, camera, rotation)
         found: dict[int, tuple[int, float, _Look]] = {}
         for row, number in enumerate(ids.tolist()):
             own = above[thing[above] == row]
@@ -338,8 +363,11 @@ class ObjectMemory:
             middle = seen[:, :2].mean(axis=0) - origin[:2]
             distance = float(np.hypot(*middle))
             left, right, top, foot = (number in border for border in cuts)
+            highest = _top(seen[:, 2])
+            if rises is not None and not top:
+                highest = max(highest, float(origin[2] + distance * rises[row]))
             look = _Look(
-                seen[:, :2], middle / distance, distance, float(floors[row]), _top(seen[:, 2]),
+                seen[:, :2], middle / distance, distance, float(floors[row]), highest,
                 (left, right), not (top or foot),
             )  # fmt: skip
             confidence = float(points.confidence[chosen[own]].mean()) / 255
@@ -376,6 +404,26 @@ class ObjectMemory:
 def _top(z: Float64Array) -> float:
     """The height of the highest points, without the outermost hundredth."""
     return float(np.partition(z, -(1 + len(z) // 100))[-(1 + len(z) // 100)])
+
+
+def _rises(panoptic: PanopticMap, ids: NDArray[np.integer], camera: Camera, rotation: Float64Array) -> Float64Array:
+    """How far the view over the upper edge of each thing's mask rises on a metre along the ground, ``(N,)``."""
+    height, width = panoptic.panoptic.shape
+    numbers = (panoptic.panoptic >> 16).ravel()
+    row_of = np.full(MAX_TRACK_ID + 1, -1)
+    row_of[ids] = np.arange(len(ids))
+    pixels = np.flatnonzero(numbers)
+    thing = row_of[numbers[pixels]]
+    pixels, thing = pixels[thing >= 0], thing[thing >= 0]
+    row, column = np.divmod(pixels, width)
+    count = np.bincount(thing, minlength=len(ids))
+    by_row = np.bincount(thing * height + row, minlength=len(ids) * height).reshape(len(ids), height)
+    # Without the outermost hundredth, as of points.
+    upper = (np.cumsum(by_row, axis=1) > 0.01 * count[:, None]).argmax(axis=1)
+    middle = np.bincount(thing, column + 0.5, minlength=len(ids)) / np.maximum(count, 1)
+    x, y = camera.directions(middle, upper.astype(np.float64))
+    ray = np.column_stack((x, y, np.ones_like(x))) @ rotation.T
+    return np.asarray(ray[:, 2] / np.hypot(ray[:, 0], ray[:, 1]))
 
 
 def _axes(yaw: float) -> Float64Array:

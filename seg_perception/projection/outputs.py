@@ -28,8 +28,8 @@ def table(labels: LabelSpace, config: ProjectionConfig) -> tuple[Output[Projecti
     scene = Scene(labels, config)
     kind, colours = records.PointCloud2.TYPE, packed_colours(labels.colours)
     return (
-        Output("semantic/points", kind, partial(_labelled, "depth", colours), "subscribed"),
-        Output("semantic/lidar_points", kind, partial(_labelled, "lidar", colours), "subscribed"),
+        Output("semantic/points", kind, partial(_labelled, ("depth", "flat"), colours), "subscribed"),
+        Output("semantic/lidar_points", kind, partial(_labelled, ("lidar",), colours), "subscribed"),
         Output("obstacles/points", kind, partial(_members, _known(labels, config.obstacles)), "subscribed"),
         Output("clearing/points", kind, partial(_members, _known(labels, config.clearing)), "subscribed"),
         Output("detections_3d", records.Detection3DArray.TYPE, scene.detections_3d, "subscribed"),
@@ -45,8 +45,10 @@ def _known(labels: LabelSpace, group: str) -> UInt8Array:
     return members
 
 
-def _labelled(kind: Kind, colours: NDArray[np.uint32], projection: Projection) -> records.PointCloud2 | None:
-    if projection.kind != kind:
+def _labelled(
+    kinds: tuple[Kind, ...], colours: NDArray[np.uint32], projection: Projection
+) -> records.PointCloud2 | None:
+    if projection.kind not in kinds:
         return None
     return labelled_cloud(projection.header, projection.points, colours, projection.shape)
 

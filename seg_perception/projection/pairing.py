@@ -9,7 +9,7 @@ from typing import Generic, Literal, TypeVar
 
 from seg_perception.types import CameraModel, PanopticMap
 
-Kind = Literal["depth", "lidar"]
+Kind = Literal["depth", "lidar", "flat"]
 T = TypeVar("T")
 
 _MOST_MASKS = 8
@@ -28,7 +28,7 @@ class Masks:
 
 @dataclass(frozen=True, slots=True)
 class Pair(Generic[T]):
-    """Masks, and the depth image or cloud that belongs to them."""
+    """Masks, and the depth image or cloud that belongs to them; for ``flat`` the masks stand alone."""
 
     kind: Kind
     masks: Masks
@@ -43,9 +43,9 @@ class Pairing(Generic[T]):
     """
 
     def __init__(self, depth_offset: int, max_offset: int) -> None:
-        self._offsets: dict[Kind, int] = {"depth": depth_offset, "lidar": max_offset}
+        self._offsets: dict[Kind, int] = {"depth": depth_offset, "lidar": max_offset, "flat": 0}
         self._masks: deque[Masks] = deque(maxlen=_MOST_MASKS)
-        self._waiting: dict[Kind, deque[tuple[int, T]]] = {"depth": deque(), "lidar": deque()}
+        self._waiting: dict[Kind, deque[tuple[int, T]]] = {kind: deque() for kind in self._offsets}
         self.unpaired: Counter[Kind] = Counter()
 
     def clear(self) -> None:
@@ -75,9 +75,7 @@ class Pairing(Generic[T]):
         """What is settled by now, in the order in which it came; ``end``: no masks will follow."""
         if not self._masks:
             return
-        kinds: tuple[Kind, ...] = ("depth", "lidar")
-        for kind in kinds:
-            waiting = self._waiting[kind]
+        for kind, waiting in self._waiting.items():
             for _ in range(len(waiting)):
                 time, item = waiting.popleft()
                 masks = min(self._masks, key=lambda masks: abs(masks.stamp - time))
@@ -92,7 +90,7 @@ class Pairing(Generic[T]):
     def _settled(self, kind: Kind, time: int, nearest: Masks) -> bool:
         """Whether no mask to come can be nearer than ``nearest``."""
         newest = self._masks[-1]
-        if kind == "depth" or newest.stamp >= time:
+        if kind != "lidar" or newest.stamp >= time:
             return True
         period = newest.stamp - self._masks[-2].stamp if len(self._masks) > 1 else 0
         return time - newest.stamp <= period // 2

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from seg_perception.projection.camera import Camera
 from seg_perception.projection.clouds import Cloud, read_cloud
 from seg_perception.projection.depth import Registration, depth_metres, organised
 from seg_perception.projection.grid import GridConfig
+from seg_perception.projection.ground import FlatConfig, flat_ground, ground_table, mounted
 from seg_perception.projection.labelling import Kinds, LabellingConfig, label_pixels, label_points
 from seg_perception.projection.motion import seen_from
 from seg_perception.projection.objects import ObjectsConfig
@@ -62,11 +63,13 @@ class ProjectionConfig:
     point_times: bool = option(True, "use the time that a cloud gives each point")
     source: str = option(
         "auto",
-        "what obstacles, clearing, objects and costmap are made from; auto: LiDAR where clouds come, else depth",
-        choices=("auto", "depth", "lidar"),
+        "what obstacles, clearing, objects and costmap are made from; auto: LiDAR where clouds come, else depth; flat: "
+        "the masks alone, laid onto flat ground",
+        choices=("auto", "depth", "lidar", "flat"),
     )
     obstacles: str = option("obstacle", "group of classes whose points go out on obstacles/points", live=False)
     clearing: str = option("traversable", "group of classes whose points go out on clearing/points", live=False)
+    flat: FlatConfig = field(default_factory=FlatConfig)
     labelling: LabellingConfig = field(default_factory=LabellingConfig)
     objects: ObjectsConfig = field(default_factory=ObjectsConfig)
     grid: GridConfig = field(default_factory=GridConfig)
@@ -76,9 +79,10 @@ class ProjectionConfig:
 class Projection:
     """What the masks of one image say about the points of one depth image or cloud.
 
-    ``points`` are in ``frame_id`` at ``stamp``: for ``depth`` the mask's own (one point per pixel, row by row, as
-    ``shape`` says), for ``lidar`` the cloud's. ``optical`` ``(N, 3)`` float32 are the same points in the frame of
-    ``masks`` at its stamp, where robot and camera stood when the image was taken. ``to_fixed`` takes those into
+    ``points`` are in ``frame_id`` at ``stamp``: for ``depth`` and ``flat`` the mask's own (one point per pixel, row by
+    row, as ``shape`` says), for ``lidar`` the cloud's. ``optical`` ``(N, 3)`` float32 are the same points in the frame
+    of ``masks`` at its stamp, where robot and camera stood when the image was taken; ``camera`` projects them onto its
+    pixels. ``to_fixed`` takes those into
     ``fixed_frame``; None where transforms do not say. ``leading`` says whether obstacles, objects and grid are made
     from this source.
     """
@@ -90,6 +94,7 @@ class Projection:
     shape: tuple[int, int] | None
     optical: Float32Array
     masks: Masks
+    camera: Camera
     labels: LabelSpace
     fixed_frame: str
     to_fixed: Matrix | None
@@ -119,12 +124,23 @@ class _Lidar:
     until: float | None = None
 
 
+@dataclass(slots=True)
+class _Flat:
+    """Masks that are laid onto flat ground wait for transforms alone."""
+
+    until: float | None = None
+
+
+_Item: TypeAlias = _Depth | _Lidar | _Flat
+
+
 class Projector:
     """Give it what comes in, in any order, and take what is ready. One thread at a time.
 
     ``say(sentence)`` hears of everything that cannot be used; ``counts`` has how often, by reason: ``tf_missing``,
-    ``tf_late``, ``tf_extrapolated``, ``tf_jumped``, ``bad_calibration``, ``bad_depth``, ``bad_cloud``, ``empty_cloud``,
-    ``unpaired_depth``, ``unpaired_lidar``, ``time_jumps``; and what was projected, as ``depth`` and ``lidar``.
+    ``tf_late``, ``tf_extrapolated``, ``tf_jumped``, ``bad_calibration``, ``bad_depth``, ``bad_cloud``, ``empty_depth``,
+    ``empty_cloud``, ``unpaired_depth``, ``unpaired_lidar``, ``no_fixed_frame``, ``time_jumps``; and what was projected,
+    as ``depth``, ``lidar`` and ``flat``.
 
     Raises :class:`ConfigError` for extrinsics that cannot be read.
     """
@@ -137,10 +153,11 @@ class Projector:
         self.transforms = transforms
         self.counts: Counter[str] = Counter()
         self._labels, self._kinds, self._say = labels, Kinds.of(labels), say
-        self._pairing: Pairing[_Depth | _Lidar] = Pairing(
+        self._ground = ground_table(labels)
+        self._pairing: Pairing[_Item] = Pairing(
             round(config.depth_offset * NANOSECONDS), round(config.max_offset * NANOSECONDS)
         )
-        self._late: list[Pair[_Depth | _Lidar]] = []
+        self._late: list[Pair[_Item]] = []
         self._cameras: dict[str, tuple[bytes, Camera]] = {}
         self._registration: tuple[Camera, Camera, Matrix, Registration] | None = None
         self._depth_model: CameraModel | None = None
@@ -152,9 +169,11 @@ class Projector:
         """The masks of the next image."""
         if self._pairing.goes_back(masks):
             self.counts["time_jumps"] += 1
-            self.transforms.clear()
+            self.transforms.rewind(masks.stamp)
             self.forget()
         self._pairing.add_masks(masks)
+        if self.config.source == "flat":
+            self._pairing.add("flat", masks.stamp, _Flat())
 
     def forget(self) -> None:
         """Let go of the masks, and count depth images and clouds that wait for theirs or for a transform."""
@@ -174,8 +193,11 @@ class Projector:
     def add_depth(self, message: Any) -> None:
         """A ``sensor_msgs/Image`` of depth."""
         with self._counting("bad_depth"):
-            stamp = stamp_of(message)
-            self._pairing.add("depth", stamp, _Depth(stamp, message.header.frame_id, depth_metres(message)))
+            stamp, frame_id, metres = stamp_of(message), message.header.frame_id, depth_metres(message)
+            if not np.isfinite(metres).any():
+                self.counts["empty_depth"] += 1
+                self._say(f"a depth image in '{frame_id}' has no depth")
+            self._pairing.add("depth", stamp, _Depth(stamp, frame_id, metres))
 
     def add_depth_calibration(self, message: Any) -> None:
         """The ``sensor_msgs/CameraInfo`` of the depth images."""
@@ -201,11 +223,7 @@ class Projector:
         self._late = []
         for pair in pairs:
             try:
-                yield (
-                    self._depth(pair.masks, pair.item)
-                    if isinstance(pair.item, _Depth)
-                    else self._lidar(pair.masks, pair.item)
-                )
+                yield self._project(pair.masks, pair.item)
                 self.counts[pair.kind] += 1
             except TransformError as error:
                 if error.reason == "late" and self._waits(pair.item, now):
@@ -224,7 +242,7 @@ class Projector:
         """Whether something waits for a late transform."""
         return bool(self._late)
 
-    def _waits(self, item: _Depth | _Lidar, now: float) -> bool:
+    def _waits(self, item: _Item, now: float) -> bool:
         if item.until is None:
             item.until = now + self.config.tf_timeout
         return now < item.until
@@ -232,40 +250,78 @@ class Projector:
     def _counting(self, reason: str, where: str = "") -> _Counting:
         return _Counting(self, reason, where)
 
+    def _project(self, masks: Masks, item: _Item) -> Projection:
+        if isinstance(item, _Depth):
+            return self._depth(masks, item)
+        return self._lidar(masks, item) if isinstance(item, _Lidar) else self._flat(masks)
+
     def _lidar(self, masks: Masks, item: _Lidar) -> Projection:
         cloud, camera = item.cloud, self._camera("colour", masks.camera, self.config.input_rectified)
-        fixed = self._fixed_frame(masks)
+        fixed = self._fixed_frame(masks.frame_id)
         optical = seen_from(cloud, self.transforms, masks.frame_id, masks.stamp, fixed)
         points = label_points(cloud.xyz, optical, camera, masks.panoptic, self._kinds, self.config.labelling)
         self._last_lidar = cloud.stamp
-        return self._projection("lidar", cloud.stamp, cloud.frame_id, points, None, optical, masks)
+        to_fixed = self._standing(fixed, masks)
+        leads = self._leads("lidar", cloud.stamp)
+        return Projection(
+            "lidar", cloud.stamp, cloud.frame_id, points, None, optical, masks, camera, self._labels, fixed, to_fixed,
+            leads,
+        )  # fmt: skip
 
     def _depth(self, masks: Masks, item: _Depth) -> Projection:
         registration, camera = self._registered(masks, item)
         points = organised(registration(item.metres), camera)
         labelled = label_pixels(points, masks.panoptic, self.config.labelling)
-        shape = masks.panoptic.semantic.shape
-        return self._projection("depth", masks.stamp, masks.frame_id, labelled, (shape[0], shape[1]), points, masks)
+        fixed = self._fixed_frame(masks.frame_id)
+        return self._organised("depth", labelled, masks, camera, fixed, self._standing(fixed, masks))
 
-    def _projection(
+    def _flat(self, masks: Masks) -> Projection:
+        flat, camera = self.config.flat, self._camera("colour", masks.camera, self.config.input_rectified)
+        pose = (
+            mounted(flat.height, flat.pitch)
+            if flat.height
+            else self.transforms.lookup(flat.frame, masks.frame_id, masks.stamp)
+        )
+        points = flat_ground(masks.panoptic, camera, pose, self._ground, flat.reach)
+        fixed = self._fixed_frame(flat.frame)
+        below = self._pose(fixed, flat.frame, masks.stamp)
+        return self._organised("flat", points, masks, camera, fixed, None if below is None else below @ pose)
+
+    def _organised(
         self,
         kind: Kind,
-        stamp: int,
-        frame_id: str,
         points: LabelledPoints,
-        shape: tuple[int, int] | None,
-        optical: Float32Array,
         masks: Masks,
+        camera: Camera,
+        fixed: str,
+        to_fixed: Matrix | None,
     ) -> Projection:
-        fixed = self._fixed_frame(masks)
+        height, width = masks.panoptic.semantic.shape
+        leads = self._leads(kind, masks.stamp)
+        return Projection(
+            kind, masks.stamp, masks.frame_id, points, (height, width), points.xyz, masks, camera, self._labels, fixed,
+            to_fixed, leads,
+        )  # fmt: skip
+
+    def _standing(self, fixed: str, masks: Masks) -> Matrix | None:
+        """The camera's pose in ``fixed``, whose z axis points up; None where it is not known."""
+        if fixed == masks.frame_id.lstrip("/"):
+            self.counts["no_fixed_frame"] += 1
+            self._say(
+                f"no transform leads from '{fixed}', whose z axis looks ahead, to a frame whose z axis is up: boxes "
+                "and costmap are not made; publish one on /tf or /tf_static, or name a frame by projection.fixed_frame"
+            )
+            return None
+        return self._pose(fixed, masks.frame_id, masks.stamp)
+
+    def _pose(self, fixed: str, frame: str, stamp: int) -> Matrix | None:
+        """The pose of ``frame`` in ``fixed``; None where it is not known and the wait for it would be in vain."""
         try:
-            to_fixed: Matrix | None = self.transforms.lookup(fixed, masks.frame_id, masks.stamp)
+            return self.transforms.lookup(fixed, frame, stamp)
         except TransformError as error:
             if error.reason == "late":
                 raise  # worth the wait: boxes and grid stand in the fixed frame
-            to_fixed = None
-        leads = self._leads(kind, masks.stamp)
-        return Projection(kind, stamp, frame_id, points, shape, optical, masks, self._labels, fixed, to_fixed, leads)
+            return None
 
     def _leads(self, kind: Kind, stamp: int) -> bool:
         if self.config.source != "auto":
@@ -273,8 +329,8 @@ class Projector:
         lidar_comes = self._last_lidar is not None and abs(stamp - self._last_lidar) < NANOSECONDS
         return kind == "lidar" or not lidar_comes
 
-    def _fixed_frame(self, masks: Masks) -> str:
-        return self.config.fixed_frame or self.transforms.fixed_frame(masks.frame_id)
+    def _fixed_frame(self, frame: str) -> str:
+        return self.config.fixed_frame or self.transforms.fixed_frame(frame)
 
     def _camera(self, role: str, model: CameraModel, rectified: bool) -> Camera:
         key = b"".join(part.tobytes() for part in (model.k, model.d, model.r, model.p))

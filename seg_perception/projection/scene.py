@@ -41,7 +41,8 @@ class Scene:
         return None if things is None else markers(things, self._labels)
 
     def _things(self, projection: Projection) -> Objects | None:
-        if projection.to_fixed is None or not projection.leading:
+        # Flat ground has feet of things on it, and no things.
+        if projection.to_fixed is None or not projection.leading or projection.kind == "flat":
             return None
         # Several rows ask for the same projection in turn; it must be counted once.
         if self._last is None or self._last[0] is not projection:
@@ -52,6 +53,7 @@ class Scene:
                 projection.fixed_frame,
                 projection.masks.panoptic,
                 self._config.objects,
+                projection.camera,
             )
             self._last = projection, things
         return self._last[1]

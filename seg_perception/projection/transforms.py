@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from seg_perception.errors import SegPerceptionError
 from seg_perception.frames import stamp_of
-from seg_perception.types import NANOSECONDS
+from seg_perception.types import NANOSECONDS, TIME_JUMP
 
 Matrix = NDArray[np.float64]
 Reason = Literal["missing", "late", "extrapolated", "jumped"]
@@ -66,9 +66,12 @@ class TransformBuffer:
         self.refused = 0
         """Samples that could not be used: not finite, no rotation, a frame in itself."""
 
-    def clear(self) -> None:
-        """Forget what moves; static transforms stay."""
-        self._edges = {child: edge for child, edge in self._edges.items() if edge.static}
+    def rewind(self, stamp: int) -> None:
+        """Forget what moved before time jumped back to ``stamp``: every edge with samples of more than a second later.
+        Those that began anew since stay, as static ones do.
+        """
+        ended = stamp + TIME_JUMP
+        self._edges = {child: edge for child, edge in self._edges.items() if edge.static or edge.stamps[-1] <= ended}
 
     def add_message(self, message: Any, *, static: bool) -> None:
         """Every transform of a ``tf2_msgs/TFMessage`` (rclpy's or a bag's); ``static`` as on ``/tf_static``."""

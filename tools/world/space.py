@@ -211,9 +211,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             assert projection.to_fixed is not None
             stamp, points = projection.masks.stamp, standing(projection)
             common = (projection.to_fixed, projection.fixed_frame)
-            things = memory.update(stamp, points, *common, projection.masks.panoptic, config.objects)
+            masks = projection.masks.panoptic
+            things = memory.update(stamp, points, *common, masks, config.objects, projection.camera)
             born = {int(n): born.get(int(n), stamp) for n in things.ids}
-            matches = matched(true, projection.masks.panoptic.panoptic)
+            matches = matched(true, masks.panoptic)
             scores.add(things, matches, objects, born, projection.to_fixed[:2, 3], chosen.reach, labels)
             if surface is not None:
                 grid = grids.update(stamp, points, *common, config.grid)

@@ -18,7 +18,8 @@ from seg_perception.evaluation.comparing.changes import Change, Comparison, Gate
 from seg_perception.evaluation.comparing.page import Run, page
 from seg_perception.evaluation.comparing.words import shown, told
 from seg_perception.evaluation.numbers import LOWER_IS_BETTER
-from seg_perception.evaluation.result import JSON_FILE, PART, Evaluation, join
+from seg_perception.evaluation.result import ARRAY_FILE, JSON_FILE, PART, Evaluation, join
+from seg_perception.offline.many import ACCOUNTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,9 +61,13 @@ def load(folder: Path, name: str) -> Run:
     """The run whose evaluation is in ``folder``, or whose evaluations, bag by bag, are below it. Raises
     :class:`InputError`.
     """
-    below = (file.parent for file in folder.rglob(JSON_FILE) if file.parent != folder)
-    found = sorted(place for place in below if place.suffix != PART)  # what was cut off there is not whole
-    if not found and (folder.is_file() or (folder / JSON_FILE).is_file()):
+    own = folder.is_file() or (folder / JSON_FILE).is_file()
+    if own and (folder / ACCOUNTS).is_dir():  # those of bags that it has no more may lie there still
+        found = [folder / bag for bag in Evaluation.load(folder).sequences]
+    else:
+        below = (file.parent for file in folder.rglob(ARRAY_FILE) if file.parent != folder)
+        found = sorted(place for place in below if place.suffix != PART)  # what was cut off there is not whole
+    if not found and own:
         one = Evaluation.load(folder)
         return Run(name, (one,), one)
     if not found:
