@@ -1,23 +1,25 @@
 """What the cascade's policies cost and what they are worth: frame rate beside quality, every policy; and what a planner
 had at each moment.
 
-    python benchmarks/cascade.py BAG... [--things truth|MODEL] [--ratio 12.5] [--set KEY=VALUE]
+    python benchmarks/cascade.py BAG... [--frames N] [--things truth|MODEL] [--ratio 12.5] [--set KEY=VALUE]
         [--json OUT] [--plot OUT.png]
 
 The bags are the world's (``python -m tools.world bag``, at 30 Hz). The semantic network is the shipped one, run once
 per frame. Things are told by ``truth``, the true instances, or by an instance network (world_instance: the shipped
 one). They are held back by the time of a network that costs ``--ratio`` times the semantic one's, whose own time is
-measured here first, or given with ``--semantic-ms``. What follows is on the stamps' clock: it repeats on every machine.
+measured here first, or given with ``--semantic-ms``; so is the time of all that is not a network (motion, tracks,
+carried masks, fusion), ``--rest-ms``. What follows is on the stamps' clock: it repeats on every machine.
 
 *Frame by frame*: what came out for a frame against its own truth. Looks are in line, of no latency, so that only the
-thinning counts; the frame rate is that of one worker, ``1 / (semantic + looks per frame * instance)``. ``crops`` is
-every N-th frame with looks at the frame and at one crop in turns; a look there counts forward passes.
+thinning counts; the frame rate is that of one worker, ``1 / (semantic + rest + looks per frame * instance)``.
+``crops`` is every N-th frame with looks at the frame and at one crop in turns; a look there counts forward passes.
 
 *Streaming* (Li et al., "Towards Streaming Perception", ECCV 2020): at the time of every true frame, the newest answer
 that was out by then. Answers of the cascade are out one semantic network's time after their frame, looks come back when
 they are done; ``in line`` waits for both networks at every frame that it takes, and takes the newest when it is free.
 
-PQ and IDF1 are over the classes with a priority, in percent; true things under 100 pixels are void.
+PQ and IDF1 are over the classes with a priority, in percent; true things under 225 pixels are void, and stuff under
+500; ``_100``: both under 100 pixels.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from operator import add
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -49,7 +51,11 @@ from seg_perception.types import Frame, Instances, Mask, SemanticMap
 
 LABELS = LabelSpace.load("navigation")
 SECOND = 10**9
-SMALL = 100
+VOID = {"": (225, 500), "_100": (100, 100)}
+"""Least pixels of true things and of stuff, by the ending of what is scored so."""
+
+Quality = dict[str, Scores]
+"""The scores under each convention of :data:`VOID`."""
 
 
 @dataclass(frozen=True)
@@ -105,14 +111,14 @@ def true_instances(truth: np.ndarray) -> Instances:
     )
 
 
-def load(path: Path, instance: str) -> tuple[Recording, list[float]]:
-    """The recording of a bag, and the seconds of the semantic network at each frame."""
+def load(path: Path, instance: str, count: int | None = None) -> tuple[Recording, list[float]]:
+    """The recording of a bag's first ``count`` frames, and the seconds of the semantic network at each."""
     with Bag(path) as bag:
         frames = [
             Frame(stamp_of(m), m.header.frame_id, np.asarray(m.data).reshape(m.height, m.width, 3).copy())
-            for m in bag.contents("/camera/image_raw")
+            for m in islice(bag.contents("/camera/image_raw"), count)
         ]
-        truths = [pixels(m).copy() for m in bag.contents("/truth/panoptic")]
+        truths = [pixels(m).copy() for m in islice(bag.contents("/truth/panoptic"), count)]
     network, seconds, maps = load_semantic(ModelsConfig().semantic, LABELS), [], []
     for frame in frames:
         start = perf_counter()
@@ -126,36 +132,48 @@ def load(path: Path, instance: str) -> tuple[Recording, list[float]]:
     return Recording(path.stem, frames, truths, maps, things, shipped), seconds
 
 
-def perceived(recording: Recording, config: PipelineConfig, numbers: Sequence[int]) -> tuple[list[np.ndarray], int]:
-    """The panoptic maps of the frames ``numbers`` of a recording, and how many looks they took."""
+def perceived(
+    recording: Recording, config: PipelineConfig, numbers: Sequence[int]
+) -> tuple[list[np.ndarray], int, list[float]]:
+    """The panoptic maps of the frames ``numbers`` of a recording, how many looks they took, and the seconds that each
+    took beside the networks.
+    """
     frames = recording.frames
     instance = Told(frames, recording.instances, recording.network)
     pipeline = Pipeline(Networks(Told(frames, recording.semantic), instance), LABELS, config)  # type: ignore[arg-type]
-    maps = [pipeline(frames[n]).panoptic.panoptic for n in numbers]
-    return maps, instance.asked
+    seen = [pipeline(frames[n]) for n in numbers]
+    # A look in line is taken within the cascade's stage.
+    rest = [sum(p.seconds.values()) - sum(sum(look.seconds.values()) for look in p.looks) for p in seen]
+    return [p.panoptic.panoptic for p in seen], instance.asked, rest
 
 
-def scored(truths: Sequence[np.ndarray], maps: Sequence[np.ndarray | None]) -> Scores:
+def scored(truths: Sequence[np.ndarray], maps: Sequence[np.ndarray | None]) -> Quality:
     """The scores of one sequence; a frame without an answer yet is scored by a map of nothing."""
-    scorer = Scorer(LABELS, min_thing=SMALL, min_stuff=SMALL)
+    scorers = {name: Scorer(LABELS, min_thing=things, min_stuff=stuff) for name, (things, stuff) in VOID.items()}
     for truth, found in zip(truths, maps, strict=True):
-        scorer.add(truth, np.full_like(truth, 255) if found is None else found)
-    return scorer.scores()
+        for scorer in scorers.values():
+            scorer.add(truth, np.full_like(truth, 255) if found is None else found)
+    return {name: scorer.scores() for name, scorer in scorers.items()}
 
 
-def frame_by_frame(recordings: Sequence[Recording], config: PipelineConfig) -> tuple[Scores, float]:
-    """The scores against each frame's own truth, and the looks per frame."""
-    scores, looks, frames = [], 0, 0
+def together(one: Quality, other: Quality) -> Quality:
+    """The scores of several sequences."""
+    return {name: one[name] + other[name] for name in one}
+
+
+def frame_by_frame(recordings: Sequence[Recording], config: PipelineConfig) -> tuple[Quality, float, float]:
+    """The scores against each frame's own truth, the looks per frame, and the seconds per frame beside the networks."""
+    scores, looks, frames, rest = [], 0, 0, []
     for recording in recordings:
-        maps, asked = perceived(recording, config, range(len(recording.frames)))
+        maps, asked, seconds = perceived(recording, config, range(len(recording.frames)))
         scores.append(scored(recording.truths, maps))
-        looks, frames = looks + asked, frames + len(maps)
-    return reduce(add, scores), looks / frames
+        looks, frames, rest = looks + asked, frames + len(maps), rest + seconds
+    return reduce(together, scores), looks / frames, float(np.mean(rest))
 
 
 def streaming(
     recordings: Sequence[Recording], config: PipelineConfig, semantic: float, in_line: float | None
-) -> tuple[Scores, float, float]:
+) -> tuple[Quality, float, float]:
     """The scores of what was out at the time of each frame, answers per second, and the looks per frame.
 
     ``semantic`` is the seconds of the semantic network; ``in_line`` those of an instance network which every frame
@@ -165,7 +183,7 @@ def streaming(
     for recording in recordings:
         stamps = [(f.stamp - recording.frames[0].stamp) / SECOND for f in recording.frames]
         taken = list(taken_frames(stamps, semantic + (in_line or 0.0)))
-        maps, asked = perceived(recording, config, [n for n, _ in taken])
+        maps, asked, _ = perceived(recording, config, [n for n, _ in taken])
         out = [done for _, done in taken]
         at: list[np.ndarray | None] = []
         for stamp in stamps:
@@ -173,7 +191,7 @@ def streaming(
             at.append(maps[ready - 1] if ready else None)
         scores.append(scored(recording.truths, at))
         answers, looks, duration = answers + len(maps), looks + asked, duration + stamps[-1] + recording.period
-    return reduce(add, scores), answers / duration, looks / answers
+    return reduce(together, scores), answers / duration, looks / answers
 
 
 def taken_frames(stamps: Sequence[float], seconds: float) -> Iterator[tuple[int, float]]:
@@ -190,24 +208,24 @@ def taken_frames(stamps: Sequence[float], seconds: float) -> Iterator[tuple[int,
             return
 
 
-def line(scores: Scores, **more: Any) -> dict[str, Any]:
+def line(scores: Quality, **more: Any) -> dict[str, Any]:
     """What is told of each way."""
-    summary = scores.summary()
     names = ("pq_things", "idf1", "id_switches", "hota", "stq", "pq", "miou")
-    return {**more, **{name: summary[name] for name in names}}
+    summaries = {ending: one.summary() for ending, one in scores.items()}
+    return {**more, **{f"{name}{ending}": one[name] for ending, one in summaries.items() for name in names}}
 
 
 def ways(crops: bool) -> list[tuple[str, str, CascadeConfig]]:
     """Policy, its setting, configuration."""
     never = 600.0
     return [
-        *(("every", f"{n}", CascadeConfig(every=n)) for n in (1, 2, 3, 4, 6, 8, 12, 20)),
-        *(("presence", f"{s:g} s", CascadeConfig(policy="presence", staleness=s)) for s in (0.05, 0.1, 0.2, 0.4, 0.8)),
+        *(("every", f"{n}", CascadeConfig(every=n)) for n in (1, 2, 3, 4, 6, 8, 12)),
+        *(("presence", f"{s:g} s", CascadeConfig(policy="presence", staleness=s)) for s in (0.1, 0.2, 0.4)),
         *(
             ("budget", f"{r:g} Hz", CascadeConfig(policy="budget", rate=r, share=1.0, staleness=never, heartbeat=never))
             for r in (2.0, 4.0, 8.0, 15.0)
         ),
-        *(("crops", f"{n}", CascadeConfig(every=n, crops=1)) for n in (1, 2, 3, 4, 6, 8) if crops),
+        *(("crops", f"{n}", CascadeConfig(every=n, crops=1)) for n in (1, 2, 4) if crops),
     ]
 
 
@@ -228,14 +246,16 @@ def main() -> None:
     """Measure, print, plot and write JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("bags", type=Path, nargs="+")
+    parser.add_argument("--frames", type=int, help="the first so many of each bag; left out, all")
     parser.add_argument("--things", default="truth", help="truth, or the manifest of an instance network")
     parser.add_argument("--ratio", type=float, default=12.5, help="cost of the instance network, semantic ones")
     parser.add_argument("--semantic-ms", type=float, help="take this instead of measuring it")
+    parser.add_argument("--rest-ms", type=float, help="the same for all that is no network")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="change the rest of the pipeline")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     chosen = parser.parse_args()
-    loaded = [load(path, chosen.things) for path in chosen.bags]
+    loaded = [load(path, chosen.things, chosen.frames) for path in chosen.bags]
     recordings = [recording for recording, _ in loaded]
     measured = float(np.median([s for _, seconds in loaded for s in seconds]))
     semantic = chosen.semantic_ms / 1e3 if chosen.semantic_ms else measured
@@ -244,31 +264,35 @@ def main() -> None:
     print(f"semantic {1e3 * semantic:.1f} ms, instance {1e3 * instance:.0f} ms; {len(recordings)} sequences")
     rows: list[dict[str, Any]] = []
 
-    def told(row: dict[str, Any]) -> None:
+    def tell(row: dict[str, Any]) -> None:
         rows.append(row)
-        numbers = "  ".join(f"{k} {row[k]:6.3f}" for k in ("rate", "looks", "pq_things", "idf1", "hota", "stq"))
+        told = ("rate", "looks", "pq_things", "idf1", "pq_things_100", "idf1_100", "hota", "stq")
+        numbers = "  ".join(f"{k} {row[k]:6.3f}" for k in told)
         print(
             f"{row['table']:15} {row['policy']:9} {row['setting']:8} {numbers}  switches {row['id_switches']}",
             flush=True,
         )
 
     for policy, setting, cascade in ways(recordings[0].network is not None):
-        scores, looks = frame_by_frame(recordings, replace(config, cascade=cascade))
-        rate = 1.0 / (semantic + looks * instance)
-        told(line(scores, table="frame by frame", policy=policy, setting=setting, rate=rate, looks=looks))
+        scores, looks, rest = frame_by_frame(recordings, replace(config, cascade=cascade))
+        if chosen.rest_ms is not None:
+            rest = chosen.rest_ms / 1e3
+        rate = 1.0 / (semantic + rest + looks * instance)
+        row = line(scores, table="frame by frame", policy=policy, setting=setting, rate=rate, looks=looks)
+        tell(row | {"rest_ms": 1e3 * rest})
     scores, rate, looks = streaming(recordings, config, semantic, instance)
-    told(line(scores, table="streaming", policy="in line", setting="every", rate=rate, looks=looks))
+    tell(line(scores, table="streaming", policy="in line", setting="every", rate=rate, looks=looks))
     for policy, setting, cascade in beside():
         late = replace(cascade, instance_latency=(instance,))
         scores, rate, looks = streaming(recordings, replace(config, cascade=late), semantic, None)
-        told(line(scores, table="streaming", policy=policy, setting=setting, rate=rate, looks=looks))
-    if chosen.plot:
-        plot(rows, chosen.plot)
+        tell(line(scores, table="streaming", policy=policy, setting=setting, rate=rate, looks=looks))
     write(
         "cascade",
         [{"semantic_ms": 1e3 * semantic, "instance_ms": 1e3 * instance, "things": chosen.things}, *rows],
         chosen.json,
     )
+    if chosen.plot:
+        plot(rows, chosen.plot)
 
 
 def plot(rows: Sequence[dict[str, Any]], to: Path) -> None:
@@ -283,11 +307,13 @@ def plot(rows: Sequence[dict[str, Any]], to: Path) -> None:
                 mine = sorted(
                     (r for r in rows if (r["table"], r["policy"]) == (table, policy)), key=lambda r: r[across]
                 )
-                panel.plot([r[across] for r in mine], [100 * r[quality] for r in mine], "o-", label=policy)
+                panel.plot([r[across] for r in mine], [100 * r[quality] for r in mine], "o-", alpha=0.7, label=policy)
             panel.set_xlabel("frames per second of one worker" if across == "rate" else "looks per answered frame")
             panel.set_ylabel({"pq_things": "PQ of things", "idf1": "IDF1"}[quality])
             panel.set_title(table)
-            panel.grid(alpha=0.3)
+            if across == "looks":
+                panel.set_xscale("log")
+            panel.grid(alpha=0.3, which="both")
             panel.legend()
     figure.tight_layout()
     figure.savefig(to, dpi=110)

@@ -32,6 +32,7 @@ from seg_perception.support import supported
 from seg_perception.timing import StageTimes
 from seg_perception.tracking import Tracker
 from seg_perception.tracking.motion import CameraMotion
+from seg_perception.tracking.points import Picture
 from seg_perception.types import (
     UNLABELLED,
     BoolArray,
@@ -160,6 +161,7 @@ class Pipeline:
         self._watcher = None if runner is None else Watcher(runner)
         self._motion = CameraMotion()
         self._tracker = Tracker()
+        self._picture: Picture | None = None
         self._looked: int | None = None
 
     def reset(self) -> None:
@@ -206,8 +208,10 @@ class Pipeline:
             self._looked = look.stamp
         with times.stage("motion"):
             motion = self._motion(frame.image) if moved else None
+            if moved or self._picture is None:
+                self._picture = Picture.of(frame.image)
         with times.stage("track"):
-            return self._tracker.step(frame.stamp, (width, height), look, self.config.tracker, motion)
+            return self._tracker.step(frame.stamp, (width, height), look, self.config.tracker, motion, self._picture)
 
     def _check_ego_mask(self, width: int, height: int) -> None:
         mask = self._ego_mask

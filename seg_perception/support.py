@@ -27,6 +27,9 @@ class SupportConfig:
     reach: float = option(
         0.15, "how far a carried mask's border moves to that of its class, in parts of its box's size", ge=0.0, le=1.0
     )
+    sure: float = option(
+        0.8, "how sure of a pixel the semantic network must be for the border to move over it", ge=0.0, le=1.0
+    )
 
 
 def supported(tracks: Tracks, semantic: SemanticMap, stamp: int, config: SupportConfig) -> Tracks:
@@ -44,27 +47,28 @@ def supported(tracks: Tracks, semantic: SemanticMap, stamp: int, config: Support
     masks = list(tracks.masks)
     # The best-known track takes what two could claim.
     for i in carried[np.argsort(-tracks.scores[carried], kind="stable")].tolist():
-        masks[i] = _followed(masks[i], int(tracks.labels[i]), semantic.labels, held, config)
+        masks[i] = _followed(masks[i], int(tracks.labels[i]), semantic, held, config)
     return replace(tracks, masks=tuple(masks))
 
 
-def _followed(mask: Mask, label: int, classes: UInt8Array, held: UInt8Array, config: SupportConfig) -> Mask:
-    area = np.count_nonzero(mask.bits)
+def _followed(mask: Mask, label: int, semantic: SemanticMap, held: UInt8Array, config: SupportConfig) -> Mask:
+    classes = semantic.labels
     height, width = mask.bits.shape
-    backed = mask.bits & (classes[_window(mask)] == label)
     reach = round(config.reach * float(np.sqrt(height * width)))
-    if reach == 0 or np.count_nonzero(backed) < config.least * area:
+    known = np.count_nonzero(mask.bits & (classes[_window(mask)] == label))
+    if reach == 0 or known < config.least * np.count_nonzero(mask.bits):
         return mask
     top, left = max(mask.y - reach, 0), max(mask.x - reach, 0)
     bottom, right = min(mask.y + height + reach, classes.shape[0]), min(mask.x + width + reach, classes.shape[1])
     place, inside = (slice(top, bottom), slice(left, right)), _window(replace(mask, x=mask.x - left, y=mask.y - top))
+    backed, sure = classes[place] == label, semantic.confidence[place] >= 255.0 * config.sure
     around = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    core = np.zeros((bottom - top, right - left), np.uint8)
-    core[inside] = mask.bits
-    core = np.asarray(cv2.erode(core, around), np.uint8)
-    core[inside] |= backed.view(np.uint8)
+    carried = np.zeros(backed.shape, np.uint8)
+    carried[inside] = mask.bits
+    core = np.asarray(cv2.erode(carried, around), np.uint8)
+    core |= carried & (backed | ~sure).view(np.uint8)
     near = cv2.dilate(core, around).view(np.bool_)
-    fresh: BoolArray = near & (classes[place] == label) & (held[place] == 0)
+    fresh: BoolArray = near & backed & sure & (held[place] == 0)
     held[place] |= fresh.view(np.uint8)
     return Mask(left, top, core.view(np.bool_) | fresh)
 

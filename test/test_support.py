@@ -16,7 +16,7 @@ def semantic(*boxes: tuple[int, int, int, int]) -> SemanticMap:
     labels = np.full((60, 80), ROAD, np.uint8)
     for x0, y0, x1, y1 in boxes:
         labels[y0:y1, x0:x1] = PERSON
-    return SemanticMap(labels, np.full_like(labels, 200))
+    return SemanticMap(labels, np.full_like(labels, 230))
 
 
 def tracks(*boxes: tuple[int, int, int, int], seen: int = 0, scores: tuple[float, ...] = ()) -> Tracks:
@@ -51,6 +51,14 @@ def test_a_hole_in_the_map_makes_none_in_the_mask() -> None:
     (mask,) = supported(given, now, NOW, SupportConfig(reach=0.15)).masks
     assert painted(mask)[12:50, 20:40].all()
     assert not painted(mask)[:12].any()
+
+
+def test_pixels_of_which_the_map_is_not_sure_move_no_border() -> None:
+    given, now = tracks((20, 10, 40, 50)), semantic((22, 10, 42, 50))
+    now.confidence[:30] = 120
+    (mask,) = supported(given, now, NOW, SupportConfig(reach=0.15, sure=0.8)).masks
+    np.testing.assert_array_equal(painted(mask)[:30], painted(given.masks[0])[:30])
+    np.testing.assert_array_equal(painted(mask)[30:], (now.labels == PERSON)[30:])
 
 
 def test_a_mask_of_this_very_frame_is_left_alone() -> None:

@@ -16,10 +16,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seg_perception.types import Float64Array
+from seg_perception.types import Float64Array, IndexArray
 
 INITIAL_SPEED = 1.0
 """Standard deviation of a new track's velocity, in box sizes (logarithms: e-folds) per second."""
+
+FOLLOWED = 0.05
+"""Standard deviation, in box sizes, of the way that points followed in pictures tell of a thing."""
 
 ROWS = 12
 """Numbers of a filter: position, velocity, covariance, and the 1 that makes an affine map a linear one."""
@@ -63,6 +66,16 @@ class Filters:
         """``(4, N)`` the positions that :meth:`predict` would give."""
         position: Float64Array = transition(dt, 0.0, motion)[:4].dot(self.numbers)
         return position
+
+    def steer(self, rows: IndexArray, missed: Float64Array, dt: float) -> None:
+        """Correct the velocities of the filters ``rows`` before they are moved by ``dt`` > 0: they are known to come
+        out by ``missed`` ``(4, n)`` elsewhere than predicted.
+        """
+        covariance = self.covariance[:, rows]
+        gain = covariance[2] / (covariance[2] + (FOLLOWED / dt) ** 2)
+        self.velocity[:, rows] += gain * missed / dt
+        covariance[1:] *= 1.0 - gain
+        self.covariance[:, rows] = covariance
 
     def update(self, measured: Float64Array, noise: float) -> None:
         """Correct every filter by what was ``measured`` ``(4, N)``; the standard deviation is ``noise`` box sizes."""

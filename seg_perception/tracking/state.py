@@ -37,7 +37,7 @@ VOTE_MEMORY = 0.95
 MAX_GROWTH = math.log(2.0)
 """An unseen track's size at most doubles or halves: beyond that the prediction is a guess."""
 
-_BOX, _ORIGIN, _TIME, _INTEGERS, _VOTES = ROWS, ROWS + 5, ROWS + 9, ROWS + 10, ROWS + 14
+_BOX, _ORIGIN, _TIME, _INTEGERS, _VOTES = ROWS, ROWS + 5, ROWS + 9, ROWS + 10, ROWS + 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Detections:
 
 
 class State:
-    """N tracks: ``cells`` ``(26 + classes so far, N)``, whose rows have names here, all of them views, some as
+    """N tracks: ``cells`` ``(27 + classes so far, N)``, whose rows have names here, all of them views, some as
     integers; ``masks`` ``(N,)`` those of the last detections.
     """
 
@@ -113,6 +113,8 @@ class State:
         """``(N,)`` :data:`HIDDEN` and :data:`UNCONFIRMED`."""
         self.ids: Int64Array = integers[3]
         """``(N,)``, 0 while not confirmed."""
+        self.sighting: Int64Array = integers[4]
+        """``(N,)`` the running number of the last detection, under which it is followed."""
         self.votes: Float64Array = cells[_VOTES:]
         """``(classes so far, N)``."""
 
@@ -145,11 +147,19 @@ class State:
         return boxes_of(position[:2], size)
 
     def after(
-        self, rows: IndexArray, found: Detections, looked: BoolArray, stamp: int, time: float, noise: float
+        self,
+        rows: IndexArray,
+        found: Detections,
+        looked: BoolArray,
+        stamp: int,
+        time: float,
+        noise: float,
+        sighting: int = 0,
     ) -> State:
         """What a look makes of the tracks: ``rows`` are corrected by what they were ``found`` as, row by row; of the
         others those that were ``looked`` for are hidden, or end where they had no id; and each detection that is left
-        starts a track. The classes that were found must have room (:meth:`widened`).
+        starts a track. ``sighting`` is the number of the first of ``found``. The classes that were found must have room
+        (:meth:`widened`).
         """
         n, seen = len(self), self.cells.take(rows, axis=1)
         if len(found) > len(rows):
@@ -163,6 +173,7 @@ class State:
         integers[0] = stamp
         integers[1] += 1
         integers[2] &= UNCONFIRMED
+        integers[4] = np.arange(sighting, sighting + len(found))
         votes *= VOTE_MEMORY
         votes[found.labels, np.arange(len(found))] += np.maximum(found.scores, LEAST_VOTE)
         # Columns of the old ones and the seen ones, in the order in which they go on.

@@ -6,24 +6,34 @@ look at an older frame costs nothing but to ask for that frame instead, and noth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from seg_perception.types import Float64Array
+import numpy as np
+
+from seg_perception.tracking.points import NOTHING, Picture, Points, Ways
+from seg_perception.types import Float64Array, Int64Array, Mask
 
 LONGEST = 512
 """Frames that are remembered when nobody looks; then the anchor moves up to the middle of them."""
+
+PICTURES = 64
+"""Newest frames whose pictures are remembered: older looks are of no use."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moment:
     """One frame: its ``stamp``, the tracker's own ``time`` in seconds, which never goes back, and the affine motions
-    ``(2, 3)`` of the image from the frame before (``step``) and from the anchor (``motion``), None where it is still.
+    ``(2, 3)`` of the image from the frame before (``step``) and from the anchor (``motion``), None where it is still;
+    its ``picture``, if there is one, and the ``ways`` of what was seen before it.
     """
 
     stamp: int
     time: float
     step: Float64Array | None
     motion: Float64Array | None
+    picture: Picture | None
+    ways: Ways
 
 
 class Timeline:
@@ -31,6 +41,7 @@ class Timeline:
 
     def __init__(self) -> None:
         self._moments: list[Moment] = []
+        self._points = Points.none()
 
     @property
     def anchor(self) -> Moment:
@@ -42,14 +53,17 @@ class Timeline:
         """The newest frame."""
         return self._moments[-1]
 
-    def advance(self, stamp: int, step: Float64Array | None) -> None:
+    def advance(self, stamp: int, step: Float64Array | None, picture: Picture | None) -> None:
         """Add a frame; a ``stamp`` that stands still or goes back takes no time."""
         if not self._moments:
-            self._moments.append(Moment(stamp, 0.0, None, None))
+            self._moments.append(Moment(stamp, 0.0, None, None, picture, NOTHING))
             return
         last = self.now
         time = last.time + max(stamp - last.stamp, 0) * 1e-9
-        self._moments.append(Moment(stamp, time, step, composed(step, last.motion)))
+        self._points = points = _followed(self._points, last, time, step, picture)
+        self._moments.append(Moment(stamp, time, step, composed(step, last.motion), picture, points.ways()))
+        if len(self._moments) > PICTURES:
+            self._moments[-PICTURES - 1] = replace(self._moments[-PICTURES - 1], picture=None)
 
     def at(self, stamp: int) -> Moment | None:
         """The newest frame that is not newer than ``stamp``; None when it lies before the anchor."""
@@ -72,10 +86,41 @@ class Timeline:
         """Make the moment ``anchor`` the anchor and forget those before it."""
         moments = self._moments
         later = moments[moments.index(anchor) + 1 :] if anchor is not self.now else []
-        self._moments = [Moment(anchor.stamp, anchor.time, None, None)]
+        self._moments = [Moment(anchor.stamp, anchor.time, None, None, anchor.picture, anchor.ways)]
         for moment in later:
-            motion = composed(moment.step, self.now.motion)
-            self._moments.append(Moment(moment.stamp, moment.time, moment.step, motion))
+            self._moments.append(replace(moment, motion=composed(moment.step, self.now.motion)))
+
+    def see(self, masks: Sequence[Mask], numbers: Int64Array, velocity: Float64Array) -> None:
+        """Things were seen at the anchor: follow what their ``masks`` show from there to now. ``numbers`` are their
+        sightings, increasing, and greater than all before; ``velocity`` ``(S, 2)``, pixels per second, is what is known
+        of how they move beside the camera's motion.
+        """
+        before = self.anchor
+        if before.picture is None:
+            return
+        points = Points.on(masks, numbers, velocity, before.picture)
+        for i, moment in enumerate(self._moments[1:], start=1):
+            points = _followed(points, before, moment.time, moment.step, moment.picture)
+            self._moments[i] = replace(moment, ways=moment.ways.joined(points.ways()))
+            before = moment
+        self._points = self._points.joined(points)
+
+    def keep(self, numbers: Int64Array) -> None:
+        """Follow nothing but the sightings ``numbers`` from now on."""
+        kept = np.isin(self._points.numbers, numbers)
+        if not kept.all():
+            self._points = self._points.take(kept)
+
+
+def _followed(
+    points: Points, before: Moment, time: float, step: Float64Array | None, picture: Picture | None
+) -> Points:
+    """``points`` from the moment ``before`` on to ``picture``; none where one is missing, or of another size."""
+    if not len(points):
+        return points
+    if before.picture is None or picture is None or before.picture.grey.shape != picture.grey.shape:
+        return Points.none()
+    return points.followed(before.picture, picture, step, time - before.time)
 
 
 def composed(second: Float64Array | None, first: Float64Array | None) -> Float64Array | None:

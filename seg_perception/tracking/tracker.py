@@ -17,6 +17,7 @@ from seg_perception.schema import option
 from seg_perception.tracking.association import Pairs, assign, grown, overlapping, overlaps, solver
 from seg_perception.tracking.carry import NOTHING, moved, rectangles
 from seg_perception.tracking.ids import IdCounter
+from seg_perception.tracking.points import Picture
 from seg_perception.tracking.state import HIDDEN, UNCONFIRMED, Detections, State
 from seg_perception.tracking.timeline import Moment, Timeline
 from seg_perception.types import BoolArray, Float32Array, Float64Array, IndexArray, Look, Tracks, UInt8Array
@@ -81,7 +82,7 @@ class Tracker:
     def reset(self) -> None:
         """Forget every track, as after a backwards time jump; ids go on counting."""
         self._timeline = Timeline()
-        self._state = State.empty()
+        self._state, self._sightings = State.empty(), 0
 
     def step(
         self,
@@ -90,6 +91,7 @@ class Tracker:
         look: Look | None,
         config: TrackerConfig,
         motion: Float64Array | None = None,
+        picture: Picture | None = None,
     ) -> Tracks:
         """Carry every track to ``stamp`` and, where the instance network looked, continue, start and hide tracks.
 
@@ -97,8 +99,10 @@ class Tracker:
         frame or of an older one, which is then made up for as if it had come in time; one that is older than another
         before it is ignored. Only tracks in its regions can be missed. Detections that are not finite, unlabelled,
         empty or outside the image are ignored. ``motion`` ``(2, 3)`` is how the image moved since the frame before
-        (see :class:`~seg_perception.tracking.motion.CameraMotion`), None where that is not known. A stamp that stands
-        still or goes back takes no time; an image of another size starts afresh.
+        (see :class:`~seg_perception.tracking.motion.CameraMotion`), None where that is not known. ``picture`` is the
+        frame's: in it is measured how each thing has moved since it was seen (:mod:`~seg_perception.tracking.points`);
+        without it that is predicted. A stamp that stands still or goes back takes no time; an image of another size
+        starts afresh.
 
         Returns all live tracks, oldest first. Boxes are clipped to the image (an empty box at its border where a track
         has left it). A hidden track's mask is empty: it claims no pixel.
@@ -107,7 +111,7 @@ class Tracker:
             self.reset()
             self._size, self._limits = size, np.array([*size, *size], np.float64)[:, None]
         timeline = self._timeline
-        timeline.advance(stamp, motion)
+        timeline.advance(stamp, motion, picture)
         self._forget(config.max_lost)
         moment = None if look is None else timeline.at(look.stamp)
         if look is not None and moment is not None:
@@ -121,14 +125,31 @@ class Tracker:
         state = self._state
         kept = (state.time >= self._timeline.now.time - max_lost).nonzero()[0]
         if len(kept) < len(state):
-            self._state = state.take(kept)
+            self._state = state = state.take(kept)
+            self._timeline.keep(state.sighting)
 
     def _move_to(self, moment: Moment, agility: float) -> None:
         """Move the filters, and the anchor at which they stand, to ``moment``."""
-        dt = moment.time - self._timeline.anchor.time
+        filters, dt = self._state.filters, moment.time - self._timeline.anchor.time
+        measured = self._measured(moment) if len(moment.ways) else None
+        if measured is not None and dt > 0.0:
+            rows, position = measured
+            filters.steer(rows, position - filters.predicted(dt, moment.motion).take(rows, axis=1), dt)
         if dt > 0.0 or moment.motion is not None:
-            self._state.filters.predict(dt, agility, moment.motion)
+            filters.predict(dt, agility, moment.motion)
+        if measured is not None:
+            rows, position = measured
+            filters.position[:, rows] = position
         self._timeline.rebase(moment)
+
+    def _measured(self, moment: Moment) -> tuple[IndexArray, Float64Array]:
+        """Rows of the tracks of which pictures tell where they are at ``moment``, and that, ``(4, n)``; what is hidden
+        cannot be followed.
+        """
+        state, ways = self._state, moment.ways.of(self._state.sighting)
+        rows = (np.isfinite(ways[0]) & (state.flags != HIDDEN)).nonzero()[0]
+        origin, way = state.origin.take(rows, axis=1), ways.take(rows, axis=1)
+        return rows, np.concatenate((np.exp(way[2]) * origin[:2] + way[:2], origin[2:] + way[2]))
 
     def _look(self, look: Look, time: float, config: TrackerConfig) -> None:
         found = Detections.of(look.instances, self._limits, config.low_score)
@@ -136,9 +157,23 @@ class Tracker:
         boxes = self._state.boxes()
         rows, picks = self._associate(boxes, found, config)
         looked = _looked_for(boxes, look.regions, self._size)
-        self._state = self._state.after(rows, found.take(picks), looked, look.stamp, time, config.noise)
+        first, noise = self._sightings, config.noise
+        self._state = self._state.after(rows, found.take(picks), looked, look.stamp, time, noise, first)
         self._crowd_out()
         self._confirm(config.min_hits)
+        if self._timeline.anchor.picture is not None:
+            self._follow(first)
+        self._sightings += len(picks)
+
+    def _follow(self, first: int) -> None:
+        """Follow what was seen by the last look, whose sightings are ``first`` and later ones, and no longer what it
+        missed.
+        """
+        state = self._state
+        self._timeline.keep(state.sighting[state.flags != HIDDEN])
+        rows = (state.sighting >= first).nonzero()[0]
+        rows = rows[np.argsort(state.sighting[rows])]
+        self._timeline.see(state.masks[rows].tolist(), state.sighting[rows], state.filters.velocity[:2, rows].T)
 
     def _crowd_out(self) -> None:
         state = self._state
@@ -227,7 +262,13 @@ class Tracker:
     def _now(self) -> Float64Array:
         """``(4, N)`` where the tracks are by now."""
         filters, now, anchor = self._state.filters, self._timeline.now, self._timeline.anchor
-        return filters.position if now is anchor else filters.predicted(now.time - anchor.time, now.motion)
+        if now is anchor:
+            return filters.position
+        position = filters.predicted(now.time - anchor.time, now.motion)
+        if len(now.ways):
+            rows, measured = self._measured(now)
+            position[:, rows] = measured
+        return position
 
 
 @dataclass(frozen=True, slots=True)
