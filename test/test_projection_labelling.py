@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from seg_perception.projection.labelling import Kinds, LabellingConfig, label_pi
 from seg_perception.projection.motion import seen_from
 from seg_perception.projection.transforms import TransformBuffer, TransformError
 from seg_perception.types import UNLABELLED, CameraModel, PanopticMap
-from tools.world.labelling import agreement
 
 SPACE = LabelSpace.load("navigation")
 KINDS = Kinds.of(SPACE)
@@ -170,14 +168,3 @@ def test_without_motion_times_change_nothing_and_no_points_are_no_trouble() -> N
     assert not len(seen_from(Cloud(0, "lidar", xyz[:0], None), buffer, "camera", 0, "odom"))
     with pytest.raises(TransformError, match="ends"):
         seen_from(replace(cloud, stamp=10**9), buffer, "camera", 10**9, "odom")
-
-
-def test_lidar_points_of_the_world_take_the_class_of_the_surface_that_they_hit() -> None:
-    """The shipped bag: 16 beams, a turn of 100 ms, a robot that moves; the camera's depth image says what is hidden."""
-    found = agreement(Path(__file__).parents[1] / "demo" / "street.mcap", every=12)
-    shares = found.shares()
-    assert found.visible > 3000
-    assert shares["inner: right"] >= 0.99
-    assert shares["visible: right"] >= 0.97
-    assert shares["visible: unlabelled"] <= 0.02
-    assert shares["hidden: wrong"] < 0.2

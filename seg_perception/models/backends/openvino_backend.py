@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import openvino  # type: ignore[import-untyped, unused-ignore]
-from openvino import opset13 as ops  # type: ignore[import-untyped, unused-ignore]
 
 from seg_perception.errors import ConfigError, ModelError
 from seg_perception.models import weights
@@ -18,6 +17,11 @@ from seg_perception.models.backends.base import Backend, Labeller, TensorInfo
 from seg_perception.models.decoders.dense_logits import confidence_step
 from seg_perception.models.manifest import Manifest
 from seg_perception.types import Float32Array, UInt8Array
+
+try:
+    from openvino import opset13 as ops
+except ImportError:  # openvino 2024.6 has it one floor down
+    from openvino.runtime import opset13 as ops  # type: ignore[import-not-found, unused-ignore]
 
 _CAPABILITY = {"f32": "FP32", "bf16": "BF16", "f16": "FP16"}
 _CALLED = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
