@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("rosbags", reason="reads a bag")
 
-from tools.world.labelling import agreement  # noqa: E402
+from tools.world.labelling import agreement
 
 
 def test_lidar_points_of_the_world_take_the_class_of_the_surface_that_they_hit() -> None:
