@@ -29,16 +29,19 @@ def runtime(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def colour_network(path: Path, classes: int = 11, batch: int | str = 1, stride: int = 1) -> None:
+def colour_network(
+    path: Path, classes: int = 11, batch: int | str = 1, stride: int = 1, size: tuple[int, int] = (8, 16)
+) -> None:
     """A graph whose logit c is larger the nearer the pixel is to the grey value 20 c."""
     centres = 20.0 * np.arange(classes)
     weight = np.repeat(2 * centres[:, None, None, None] / 3, 3, axis=1).astype(np.float32) / 100
     nodes = [helper.make_node("Conv", ["x", "w", "b"], ["logits"], strides=[stride, stride])]
-    shape = [batch, classes, 8 // stride, 16 // stride]
+    height, width = size
+    shape = [batch, classes, height // stride, width // stride]
     graph = helper.make_graph(
         nodes,
         "colours",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 3, 8, 16])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 3, height, width])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)],
         [
             numpy_helper.from_array(weight, "w"),
@@ -85,14 +88,17 @@ def test_labels_come_out(tmp_path: Path, runtime: str, batch: int | str) -> None
 
 
 @pytest.mark.parametrize("size", [(8, 16), (9, 16), (33, 50), (5, 7)])
-@pytest.mark.parametrize("stride", [1, 2])
-def test_labels_made_in_the_runtime_are_the_decoders(tmp_path: Path, size: tuple[int, int], stride: int) -> None:
+@pytest.mark.parametrize(("shown", "stride"), [((8, 16), 1), ((8, 16), 2), ((300, 400), 1)])
+def test_labels_made_in_the_runtime_are_the_decoders(
+    tmp_path: Path, size: tuple[int, int], shown: tuple[int, int], stride: int
+) -> None:
     pytest.importorskip("openvino")
-    colour_network(tmp_path / "colours.onnx", stride=stride)
-    network = load_semantic(write(tmp_path), CAMVID, Execution(runtime="openvino", threads=1))
+    colour_network(tmp_path / "colours.onnx", stride=stride, size=shown)
+    spec = {"name": "x", "size": list(shown), "resize": "stretch"}
+    network = load_semantic(write(tmp_path, input=spec), CAMVID, Execution(runtime="openvino", threads=1))
     backend = network._engine.backend
     assert backend.label is not None
-    assert backend.label.grid == (8 // stride, 16 // stride)
+    assert backend.label.grid == (shown[0] // stride, shown[1] // stride)
     image = np.random.default_rng(3).integers(0, 255, (*size, 3), np.uint8)  # no two logits are equal
     made = network(image, StageTimes())
     backend.label = None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from seg_perception.tracking import Tracker, TrackerConfig
 from seg_perception.tracking.motion import CameraMotion
-from seg_perception.tracking.points import Picture
+from seg_perception.tracking.points import Picture, _flow
 from seg_perception.tracking.timeline import PICTURES
 from seg_perception.types import Instances, Look, Mask
 
@@ -87,6 +87,26 @@ def test_a_thing_is_carried_by_its_own_motion(
     mask = tracks.masks[0]
     corners = [mask.x, mask.y, mask.x + mask.bits.shape[1], mask.y + mask.bits.shape[0]]
     np.testing.assert_allclose(corners, found, atol=1.0)
+
+
+def test_what_comes_nearer_grows() -> None:
+    world, tracker = World(6, (160, 120)), Tracker()
+    for frame in range(5):
+        place = 200.0 - 2.0 * frame, 110.0, 1.03**frame
+        look = Look(0, seen(world.box(*place)), EVERYWHERE) if frame == 0 else None
+        tracks = tracker.step(frame * STEP, SIZE, look, CONFIG, None, Picture.of(world.image(*place, (0.0, 0.0))))
+    width = tracks.boxes[0, 2] - tracks.boxes[0, 0]
+    assert width == pytest.approx(160 * 1.03**4, abs=2.0)  # it was 160
+
+
+def test_a_point_that_does_not_come_back_is_lost() -> None:
+    before, now = texture(1, *SIZE), texture(1, *SIZE)
+    now[:, 320:] = texture(2, *SIZE)[:, 320:]  # something else altogether
+    x, y = np.meshgrid(np.arange(40.0, 600.0, 20.0), np.arange(40.0, 320.0, 20.0))
+    points = np.stack((x, y), axis=-1).astype(np.float32)
+    _, found = _flow(Picture(before, 1), Picture(now, 1), points, points)
+    assert found[x < 300].mean() > 0.95
+    assert found[x > 340].mean() < 0.3
 
 
 def test_what_has_no_texture_goes_where_it_is_predicted() -> None:
