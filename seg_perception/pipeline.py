@@ -206,10 +206,10 @@ class Pipeline:
         height, width = frame.image.shape[:2]
         if look is not None:
             self._looked = look.stamp
-        with times.stage("motion"):
-            motion = self._motion(frame.image) if moved else None
-            if moved or self._picture is None:
-                self._picture = Picture.of(frame.image)
+        motion = None
+        if moved:
+            with times.stage("motion"):
+                motion, self._picture = self._motion(frame.image), Picture.of(frame.image)
         with times.stage("track"):
             return self._tracker.step(frame.stamp, (width, height), look, self.config.tracker, motion, self._picture)
 
