@@ -165,6 +165,7 @@ def main() -> int:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
         bag, (images, labels) = bag_of(arguments.frames, Path(temporary)), lessons()
         for name in arguments.names or zoo.NETWORKS:
             for needed in filter(None, (name, BESIDE.get(name))):

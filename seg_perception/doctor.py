@@ -61,6 +61,8 @@ OPTIONAL = (
     Package(
         "openvino", ("openvino",), "a model that names it needs models.runtime: onnxruntime", "pip install openvino"
     ),
+    Package("onnx", ("onnx",), "no `models export`, no `models quantize`", "pip install onnx"),
+    Package("onnxscript", ("onnxscript",), "no `models export`", "pip install onnxscript"),
     Package("rosbags", ("rosbags",), "no `run`, `play`, `record`", "pip install rosbags"),
     Package("mcap", ("mcap",), "no `run`, `record`", "pip install mcap"),
     Package("tqdm", ("tqdm",), "no `run`", "pip install tqdm"),

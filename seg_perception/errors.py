@@ -23,3 +23,9 @@ class InputError(SegPerceptionError):
 
 class BagError(SegPerceptionError):
     """A bag that cannot be read or written, or does not hold what was asked for."""
+
+
+def first_line(error: BaseException) -> str:
+    """What somebody else's error says, in one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__

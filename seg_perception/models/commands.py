@@ -1,5 +1,5 @@
-"""``seg_perception models list | info | check | export | bench``: functions that return text, and the command that
-prints it.
+"""``seg_perception models list | info | check | export | quantize | bench``: functions that return text, and the
+command that prints it.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from time import perf_counter
 
@@ -17,6 +18,7 @@ from seg_perception.errors import SegPerceptionError
 from seg_perception.labels import LabelSpace
 from seg_perception.models import backends, weights
 from seg_perception.models.bench import command as bench
+from seg_perception.models.bench import scenes
 from seg_perception.models.manifest import Manifest
 from seg_perception.models.networks import Engine, Execution
 from seg_perception.timing import StageTimes
@@ -26,7 +28,7 @@ _RUNS = 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of ``seg_perception models``."""
-    kinds = parser.add_subparsers(dest="kind", metavar="list | info | check | export | bench", required=True)
+    kinds = parser.add_subparsers(dest="kind", metavar="list | info | check | export | quantize | bench", required=True)
     kinds.add_parser("list", help="every shipped model, and whether its weights are here")
     one = kinds.add_parser("info", help="one model in full, and the home of each of its classes")
     one.add_argument("--labels", default="navigation", help="the active label space (a shipped name or a path)")
@@ -39,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     written.add_argument("model", help="a shipped name, or the path of a manifest with 'network:'")
     written.add_argument("graph", type=Path, metavar="OUT.onnx", help="the file to write")
+    smaller = kinds.add_parser("quantize", help="write a graph with its convolutions in 8-bit integers, and a manifest")
+    smaller.add_argument("model", help="a shipped name, or the path of a manifest whose weights are an ONNX file")
+    smaller.add_argument(
+        "images", nargs="+", type=Path, help="PNG and JPEG files, or folders of them: what the network will see"
+    )
+    smaller.add_argument("-o", "--output", type=Path, metavar="OUT.onnx", help="default: NAME_int8.onnx, here")
     bench.add_arguments(kinds.add_parser("bench", help="what networks cost on this machine, in every runtime"))
 
 
@@ -53,6 +61,8 @@ def command(arguments: argparse.Namespace) -> int:
         text, works = check(arguments.model)
     elif arguments.kind == "export":
         text = export(arguments.model, arguments.graph)
+    elif arguments.kind == "quantize":
+        text = quantize(arguments.model, arguments.images, arguments.output)
     else:
         text, works = bench.run(arguments)
     print(text)
@@ -149,6 +159,31 @@ def export(name_or_path: str | Path, graph: Path) -> str:
     )
 
 
+def quantize(name_or_path: str | Path, images: Sequence[Path], graph: Path | None = None) -> str:
+    """Write a model's graph with its convolutions in 8-bit integers to the ONNX file ``graph``, and a manifest beside
+    it; ``images`` are files and folders. See :func:`seg_perception.models.quantize.quantize`.
+    """
+    from seg_perception.models.quantize import quantize as write  # onnx is needed for nothing else here
+
+    manifest = Manifest.load(name_or_path)
+    files = list(dict.fromkeys(file for path in images for file in scenes.files(path, "IMAGES")))
+    done = write(manifest, files, graph or Path(f"{manifest.name}_int8.onnx"))
+    judged = (
+        f"on {done.judged} images {'held back' if done.held_back else 'that it was calibrated on, for want of more'}"
+    )
+    rows = [
+        ("graph", f"{done.graph}, {done.size / 1e6:.1f} MB of {done.size_before / 1e6:.1f}"),
+        ("manifest", str(done.manifest)),
+        ("calibrated", f"on {done.calibrated} images"),
+    ]
+    if done.labels_agree is not None:
+        rows.append(("labels as before", f"{done.labels_agree:.2%} of the pixels, {judged}"))
+    if done.things_agree is not None:
+        found = "there were none" if isnan(done.things_agree) else f"{done.things_agree:.1%} (F1, IoU above 0.5)"
+        rows.append(("things as before", f"{found}, {judged}"))
+    return _table(rows)
+
+
 def _try(manifest: Manifest, runtime: str) -> str:
     engine = Engine(manifest, Execution(runtime))
     tile = manifest.input.tiles.size if manifest.input.resize == "tiles" else manifest.input.size
@@ -160,8 +195,8 @@ def _try(manifest: Manifest, runtime: str) -> str:
         seconds.append(perf_counter() - start)
     shapes = ", ".join(f"{o.name} {list(o.shape)}" for o in engine.backend.outputs)
     numbers = "all numbers finite" if finite else "not all numbers finite"
-    threads = f"{engine.threads} thread{'s' if engine.threads > 1 else ''}"
-    return f"fits the manifest; {shapes}; {numbers}; {1e3 * statistics.median(seconds):.0f} ms, f32, {threads}"
+    how = f"{engine.describe()['precision']}, {engine.threads} thread{'s' if engine.threads > 1 else ''}"
+    return f"fits the manifest; {shapes}; {numbers}; {1e3 * statistics.median(seconds):.0f} ms, {how}"
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from seg_perception.models import weights
 from seg_perception.models.backends import Backend, TensorInfo
 from seg_perception.models.manifest import Manifest
 
 
 def mismatches(manifest: Manifest, backend: Backend) -> list[str]:
     """One sentence for each way in which ``backend``'s graph differs from ``manifest``; empty when it fits."""
-    wrong = _input_mismatches(manifest, backend)
+    wrong = _input_mismatches(manifest, backend) + _quantisation_mismatches(manifest)
     available = {tensor.name: tensor for tensor in backend.outputs}
     names = manifest.outputs or tuple(available)
     missing = [name for name in names if name not in available]
@@ -35,6 +36,16 @@ def _input_mismatches(manifest: Manifest, backend: Backend) -> list[str]:
             f"{_text((None, *manifest.input_shape))}"
         )
     return wrong
+
+
+def _quantisation_mismatches(manifest: Manifest) -> list[str]:
+    path = weights.find(manifest) if manifest.network is None else None
+    said = manifest.weights.quantized == "int8"
+    if path is None or weights.is_quantized(path) == said:
+        return []
+    if said:
+        return [f"{path.name} computes in floats, the manifest says 'weights: quantized: int8'"]
+    return [f"{path.name} computes in 8-bit integers, which the manifest is to say: 'weights: quantized: int8'"]
 
 
 def _dense_logits(manifest: Manifest, outputs: list[TensorInfo]) -> list[str]:

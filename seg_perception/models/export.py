@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +10,14 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-import yaml
 from onnxscript import opset18 as op
 
-from seg_perception.errors import ConfigError, ModelError
+from seg_perception.errors import ConfigError, ModelError, first_line
 from seg_perception.models import families, weights
 from seg_perception.models.backends import onnxruntime_backend
-from seg_perception.models.families.base import NamedOutputs, first_line
+from seg_perception.models.families.base import NamedOutputs
 from seg_perception.models.manifest import Manifest
+from seg_perception.models.writing import quiet, write_manifest, written
 from seg_perception.types import Float32Array
 
 _OPSET, _IR = 18, 9  # what onnxruntime 1.17 reads, the oldest that is supported
@@ -47,25 +43,14 @@ def export(manifest: Manifest, graph: Path) -> Exported:
     Raises :class:`ConfigError` for a manifest without ``network:``, a file that exists or a folder that does not,
     :class:`ModelError` for a network that cannot be written or computes something else once it is.
     """
-    beside = graph.with_suffix(".yaml")
-    if graph.suffix != ".onnx":
-        raise ConfigError(f"{graph} cannot be written: expected a name that ends in .onnx")
-    if not graph.parent.is_dir():
-        raise ConfigError(f"{graph} cannot be written: there is no folder {graph.parent}")
-    for path in (graph, beside):
-        if path.exists():
-            raise ConfigError(f"{path} exists and is not overwritten; choose another name or delete it")
-    if manifest.network is None:
-        raise ConfigError(f"model '{manifest.name}' is a file with a graph already: {manifest.weights.file}")
-    network = families.build(manifest, weights.obtain(manifest) if manifest.weights.file else None)
-    network.requires_grad_(False)
-    try:
+    with written(graph) as beside:
+        if manifest.network is None:
+            raise ConfigError(f"model '{manifest.name}' is a file with a graph already: {manifest.weights.file}")
+        network = families.build(manifest, weights.obtain(manifest) if manifest.weights.file else None)
+        network.requires_grad_(False)
         _write(network, manifest, graph)
         differs = _compare(network, manifest, graph)
-    except BaseException:  # Ctrl-C too: half a graph would stand in the next one's way
-        graph.unlink(missing_ok=True)
-        raise
-    beside.write_text(yaml.safe_dump(_for_graph(manifest, network, graph), sort_keys=False), encoding="utf-8")
+        write_manifest(manifest, graph, beside, runtime="openvino", network=None, outputs=tuple(network.names))
     return Exported(graph, beside, differs, network.any_batch)
 
 
@@ -82,7 +67,7 @@ def _write(network: NamedOutputs, manifest: Manifest, graph: Path) -> None:
             "custom_translation_table": {torch.ops.aten._is_all_true.default: _is_all_true},
         }
     try:
-        with _quiet():
+        with quiet():
             torch.onnx.export(
                 network,
                 (images,),
@@ -105,18 +90,6 @@ def _is_all_true(x: Any) -> Any:
     """In ONNX what the exporter does not know: OneFormer asks whether a mask masks nothing."""
     least = op.ReduceMin(op.Cast(x, to=onnx.TensorProto.INT32), keepdims=0)
     return op.Cast(least, to=onnx.TensorProto.BOOL)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter tells of every step; what matters is raised."""
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def _compare(network: NamedOutputs, manifest: Manifest, graph: Path) -> dict[str, float]:
@@ -144,29 +117,3 @@ def _noise(manifest: Manifest, count: int) -> Float32Array:
     pixels = coarse.repeat(16, axis=2).repeat(16, axis=3)[..., : manifest.input.size[0], : manifest.input.size[1]]
     tables = manifest.normalisation()
     return np.stack([tables[c][pixels[:, c]] for c in range(3)], axis=1)
-
-
-def _for_graph(manifest: Manifest, network: NamedOutputs, graph: Path) -> dict[str, Any]:
-    """What the file of the manifest that runs ``graph`` says; what is as by default is left out."""
-    beside = manifest.folder / manifest.labels
-    changed = {
-        "runtime": "openvino",
-        "weights": {"file": graph.name, "sha256": weights.checksum(graph)},
-        "outputs": list(network.names),
-        "labels": str(beside.resolve()) if beside.is_file() else manifest.labels,
-    }
-    return {**_stated(manifest, leave_out=("network", "weights")), **changed}
-
-
-def _stated(part: Any, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The fields of a data class that are not as by default, as YAML writes them."""
-    stated: dict[str, Any] = {}
-    for spec in dataclasses.fields(part):
-        value = getattr(part, spec.name)
-        made = spec.default_factory() if spec.default_factory is not dataclasses.MISSING else spec.default
-        if not spec.init or spec.name in leave_out or value == made:
-            continue
-        if dataclasses.is_dataclass(value):
-            value = _stated(value)
-        stated[spec.name] = list(value) if isinstance(value, tuple) else value
-    return stated

@@ -37,6 +37,7 @@ class Weights:
     file: str = option("", "file name, or a path (absolute, or relative to the manifest's folder)")
     sha256: str = option("", "checksum of the file; needed for a download")
     url: str = option("", "where to download the file from when it is nowhere on this machine")
+    quantized: Literal["none", "int8"] = option("none", "int8 where the graph computes convolutions in 8-bit integers")
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,10 @@ class Manifest:
             raise ConfigError(
                 f"{where}: weights: 'sha256' and 'url' belong to a 'file', and 'network: pretrained:' stands for one; "
                 "leave them out"
+            )
+        if self.weights.quantized != "none":
+            raise ConfigError(
+                f"{where}: weights: 'quantized' is for files with a graph; a 'network:' computes in floats"
             )
         if self.input.reshape:
             raise ConfigError(f"{where}: input: 'reshape' is for graphs of a fixed size; a 'network:' has none")

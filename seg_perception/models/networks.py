@@ -101,15 +101,17 @@ class Engine:
                 self._prepare.fill(image, view, planes)
 
     def describe(self) -> dict[str, str | int]:
-        """What a result depends on: model, weights, runtime and its version, precision, device, threads."""
-        network = self.manifest.network
+        """What a result depends on: model, weights, runtime and its version, precision, device, threads. A quantised
+        graph's precision is int8 and what all but its convolutions are computed in: ``int8+f32``.
+        """
+        network, integers = self.manifest.network, self.manifest.weights.quantized == "int8"
         return {
             "model": self.manifest.name,
             "sha256": self.manifest.weights.sha256,
             "pretrained": network.pretrained if network else "",
             "runtime": self.runtime,
             "runtime_version": self.backend.version,
-            "precision": self.backend.precision,
+            "precision": f"int8+{self.backend.precision}" if integers else self.backend.precision,
             "device": self.device,
             "threads": self.threads,
         }

@@ -8,7 +8,7 @@ from typing import Any
 
 import onnxruntime  # type: ignore[import-untyped, unused-ignore]
 
-from seg_perception.errors import ConfigError, ModelError
+from seg_perception.errors import ConfigError, ModelError, first_line
 from seg_perception.models import weights
 from seg_perception.models.backends.base import Backend, Labeller, TensorInfo
 from seg_perception.models.manifest import Manifest
@@ -45,7 +45,7 @@ class OnnxRuntimeBackend:
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no public base class
-            raise ModelError(f"weights {path} cannot be loaded by onnxruntime: {_first_line(error)}") from error
+            raise ModelError(f"weights {path} cannot be loaded by onnxruntime: {first_line(error)}") from error
         self.inputs = tuple(_info(t) for t in self._session.get_inputs())
         self.outputs = tuple(_info(t) for t in self._session.get_outputs())
         self.version = str(onnxruntime.__version__)
@@ -61,7 +61,3 @@ def _info(tensor: Any) -> TensorInfo:
     shape = tuple(d if isinstance(d, int) and d > 0 else None for d in tensor.shape)
     dtype = {"float": "float32", "double": "float64"}.get(tensor.type[7:-1], tensor.type[7:-1])  # tensor(float)
     return TensorInfo(tensor.name, shape, dtype)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

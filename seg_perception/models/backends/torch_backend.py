@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.nn import functional
 
-from seg_perception.errors import ConfigError, ModelError
+from seg_perception.errors import ConfigError, ModelError, first_line
 from seg_perception.models import families, weights
 from seg_perception.models.backends.base import Backend, Labeller, TensorInfo
 from seg_perception.models.decoders.dense_logits import confidence_step
-from seg_perception.models.families.base import NamedOutputs, first_line
+from seg_perception.models.families.base import NamedOutputs
 from seg_perception.models.manifest import Manifest
 from seg_perception.types import Float32Array, UInt8Array
 

@@ -4,7 +4,6 @@ all alike.
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +14,12 @@ import numpy as np
 
 from seg_perception.errors import ConfigError, SegPerceptionError
 from seg_perception.models import backends
+from seg_perception.models.bench.answers import labels_agree
 from seg_perception.models.bench.scenes import Truth
 from seg_perception.models.bench.worker import EAGER, Job, Worker
 from seg_perception.models.complexity import Complexity, complexity
 from seg_perception.models.manifest import Manifest
 from seg_perception.models.networks import Execution
-from seg_perception.types import PanopticMap
 
 RUNTIMES = (EAGER, *backends.RUNTIMES)
 """What a network can be timed in."""
@@ -147,7 +146,7 @@ def _measured(workers: list[Worker], manifest: Manifest, size: Complexity | None
         replace(
             row,
             to_eager=eager and eager / row.frame_p50,
-            agrees=None if reference is None or is_own else _agreement(maps, reference),
+            agrees=None if reference is None or is_own else labels_agree(maps, reference),
         )
         for row, maps, is_own in zip(rows, found, own, strict=True)
     ]
@@ -179,7 +178,3 @@ def _row(worker: Worker, manifest: Manifest, size: Complexity | None) -> Row:
         peak=used["peak"],
         peak_device=used["peak_device"],
     )
-
-
-def _agreement(found: list[PanopticMap], reference: list[PanopticMap]) -> float:
-    return statistics.fmean(float((a.semantic == b.semantic).mean()) for a, b in zip(found, reference, strict=True))

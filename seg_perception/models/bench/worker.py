@@ -5,33 +5,22 @@ from __future__ import annotations
 import multiprocessing
 import resource
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from seg_perception.errors import ConfigError, SegPerceptionError
-from seg_perception.fusion import FusionConfig, fuse
 from seg_perception.labels import LabelSpace
-from seg_perception.models.bench import scenes
+from seg_perception.models.bench import answers, scenes
 from seg_perception.models.manifest import Manifest
-from seg_perception.models.networks import Execution, load_instance, load_panoptic, load_semantic
+from seg_perception.models.networks import Execution
 from seg_perception.timing import StageTimes
-from seg_perception.tracking import TrackerConfig
-from seg_perception.types import UNLABELLED, Instances, PanopticMap, SemanticMap, Tracks, UInt8Array
+from seg_perception.types import PanopticMap
 
 EAGER = "eager"
 """What stands in for a runtime where the library's own model is run in the library's own way."""
-
-_LOADERS: dict[str, Callable[..., Any]] = {
-    "semantic": load_semantic,
-    "instance": load_instance,
-    "panoptic": load_panoptic,
-}
 
 
 @dataclass(frozen=True)
@@ -44,6 +33,11 @@ class Job:
     space: str
     images: tuple[Path, ...]
     how: Execution
+
+    @property
+    def labels(self) -> LabelSpace:
+        """What it answers in."""
+        return LabelSpace.load(self.space) if self.space else Manifest.load(self.manifest).space()
 
 
 class Worker:
@@ -99,9 +93,7 @@ class Worker:
 def _serve(pipe: Connection, job: Job) -> None:
     """The process: answer with a sentence why the network cannot be had, or nothing; then request by request."""
     try:
-        manifest = Manifest.load(job.manifest)
-        task, labels = manifest.task, LabelSpace.load(job.space) if job.space else manifest.space()
-        network = _load(job, task, labels)
+        network, labels, task = _load(job), job.labels, Manifest.load(job.manifest).task
         images = [scenes.read(path) for path in job.images] or [scenes.blobs()]
         network.warm(*images[0].shape[:2])
     except SegPerceptionError as error:
@@ -114,7 +106,7 @@ def _serve(pipe: Connection, job: Job) -> None:
         except EOFError:
             return
         if asked == "answers":
-            pipe.send([_map(network(image, StageTimes()), image, labels) for image in images])
+            pipe.send([answers.as_map(network(image, StageTimes()), image, labels) for image in images])
         elif asked == "account":
             pipe.send({key: network.describe()[key] for key in ("precision", "threads")} | _peak())
         else:
@@ -125,39 +117,12 @@ def _serve(pipe: Connection, job: Job) -> None:
             pipe.send((times.seconds[f"{task}/forward"], perf_counter() - start))
 
 
-def _load(job: Job, task: str, labels: LabelSpace) -> Any:
+def _load(job: Job) -> Any:
     if job.how.runtime == EAGER:
         from seg_perception.models.bench.eager import EagerNetwork  # needs torch
 
-        return EagerNetwork(job.manifest, labels, job.how)
-    return _LOADERS[task](job.manifest, labels, job.how)
-
-
-def _map(
-    answer: SemanticMap | Instances | tuple[SemanticMap, Instances], image: UInt8Array, labels: LabelSpace
-) -> PanopticMap:
-    """A network's answer as one map: classes, and painted on them the things that would start a track, each with an
-    id; what nobody claims is unlabelled.
-    """
-    nothing = np.full(image.shape[:2], UNLABELLED, np.uint8)
-    semantic, things = SemanticMap(nothing, np.zeros_like(nothing)), Instances.empty()
-    if isinstance(answer, tuple):
-        semantic, things = answer
-    elif isinstance(answer, SemanticMap):
-        semantic = answer
-    else:
-        things = answer
-    count = len(things)
-    tracks = Tracks(
-        np.arange(1, count + 1, dtype=np.int32),
-        things.boxes,
-        things.scores,
-        things.labels,
-        things.masks,
-        np.zeros(count, np.int64),
-        things.scores >= TrackerConfig().high_score,
-    )
-    return fuse(semantic, tracks, labels, FusionConfig())
+        return EagerNetwork(job.manifest, job.labels, job.how)
+    return answers.load(Manifest.load(job.manifest), job.labels, job.how)
 
 
 def _peak() -> dict[str, float]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from seg_perception.errors import ConfigError, ModelError, SegPerceptionError
+from seg_perception.errors import ConfigError, ModelError, SegPerceptionError, first_line
 from seg_perception.models.manifest import RANDOM, Manifest, Network
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def build(manifest: Manifest, weights: Path | None) -> NamedOutputs:
     except Exception as error:  # libraries raise what they like for an argument they do not know
         raise ConfigError(
             f"model '{manifest.name}': network: {network.library} cannot make {network.name} from its 'arguments:' "
-            f"({', '.join(network.arguments) or 'none'}): {base.first_line(error)}"
+            f"({', '.join(network.arguments) or 'none'}): {first_line(error)}"
         ) from error
     return named
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seg_perception.errors import ModelError
-from seg_perception.models.families.base import first_line
+from seg_perception.errors import ModelError, first_line
 from seg_perception.models.manifest import Network
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seg_perception.errors import ModelError
-from seg_perception.models.families.base import first_line
+from seg_perception.errors import ModelError, first_line
 
 _WRAPPERS = ("state_dict", "model")  # under which training scripts store it, beside the optimiser's state
 _PARALLEL = "module."  # what DataParallel puts before every name

@@ -19,8 +19,8 @@ from torchvision.models.detection import FasterRCNN, MaskRCNN
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.segmentation import FCN, LRASPP, DeepLabV3
 
-from seg_perception.errors import ConfigError, ModelError
-from seg_perception.models.families.base import NamedOutputs, first_line
+from seg_perception.errors import ConfigError, ModelError, first_line
+from seg_perception.models.families.base import NamedOutputs
 from seg_perception.models.manifest import Network
 
 
