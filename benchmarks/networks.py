@@ -1,11 +1,12 @@
 """Networks of torchvision, transformers and segmentation-models-pytorch, from an image to labels of its size: eager, as
 a user of the library writes it, beside ours in torch and in the runtimes that run the exported graph.
 
-    python benchmarks/networks.py [--json OUT] [--frames 12] [--heights 360 720] [--precisions f32 bf16] [NAME ...]
+    python benchmarks/networks.py [--json OUT] [--frames 12] [--heights 360 720] [--precisions f32 bf16] [--int8] [NAME ...]
 
 Images are parts of a Cityscapes frame, and the networks' inputs have the images' size (U-Net's is the next multiple of
 32 below). Nobody trained the weights: see zoo.py. ``labels agree`` is the part of the pixels whose label is that of
-torch in f32; of bf16 it says little, since nobody trained these networks to be sure. The table is that of
+torch in f32; of bf16 and int8 it says little, since nobody trained these networks to be sure. int8 is calibrated on
+other parts of the frame, each brought to the images' size. The table is that of
 ``seg_perception models bench``, which takes any manifest.
 """
 
@@ -24,9 +25,11 @@ from side_by_side import DATA
 from seg_perception.models.bench import Settings, bench
 from seg_perception.models.bench.runs import RUNTIMES
 from seg_perception.models.bench.table import as_json, table
+from seg_perception.models.manifest import Manifest
 
 FRAME = DATA / "cityscapes_frame"
 CORNERS = [(0, 0), (0, 768), (304, 0), (304, 768)]  # of 1280 x 720 in 2048 x 1024
+OTHERS = [(y, x) for y in (0, 160, 320) for x in (0, 320, 640, 960)]  # of 1088 x 612
 MULTIPLE = {"unet_mobilenet_v2": 32}
 
 
@@ -36,6 +39,12 @@ def scenes() -> tuple[list[np.ndarray], list[np.ndarray]]:
     labels = cv2.imread(str(next(FRAME.glob("*TrainIds*.png"))), cv2.IMREAD_UNCHANGED)
     cuts = [np.s_[y : y + 720, x : x + 1280] for y, x in CORNERS]
     return [np.ascontiguousarray(image[cut]) for cut in cuts], [np.ascontiguousarray(labels[cut]) for cut in cuts]
+
+
+def others() -> list[np.ndarray]:
+    """Other parts of the same frame, brought to 1280 x 720 (RGB)."""
+    image = cv2.imread(str(next(FRAME.glob("*leftImg8bit.png"))))[..., ::-1]
+    return [cv2.resize(image[y : y + 612, x : x + 1088], (1280, 720)) for y, x in OTHERS]
 
 
 def written(folder: Path, images: list[np.ndarray], height: int) -> tuple[Path, ...]:
@@ -62,6 +71,19 @@ def fitted(folder: Path, name: str, images: list[np.ndarray], labels: list[np.nd
     return path
 
 
+def in_integers(folder: Path, path: Path, height: int) -> Path:
+    """The manifest of the network at ``path`` as a graph in 8-bit integers, calibrated on images of that height."""
+    from seg_perception.models.export import export
+    from seg_perception.models.quantize import quantize
+
+    graph = folder / f"{path.stem}_{height}.onnx"
+    exported = Manifest.load(export(Manifest.load(path), graph).manifest)
+    (folder / "others").mkdir(exist_ok=True)
+    return quantize(
+        exported, written(folder / "others", others(), height), graph.with_stem(f"{graph.stem}_int8")
+    ).manifest
+
+
 def main() -> int:
     """0, or 1 where there are no images."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
@@ -71,6 +93,7 @@ def main() -> int:
     parser.add_argument("--heights", type=int, nargs="+", default=[360, 720], help="of images and inputs")
     parser.add_argument("--runtimes", nargs="+", choices=RUNTIMES, default=list(RUNTIMES))
     parser.add_argument("--precisions", nargs="+", default=["f32", "bf16"])
+    parser.add_argument("--int8", action="store_true", help="also the graph with its convolutions in 8-bit integers")
     parser.add_argument("--weights", type=Path, help="a folder to keep the networks in for the next time")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--json", type=Path, help="write the numbers to this file")
@@ -87,14 +110,16 @@ def main() -> int:
         for name in arguments.names or [n for n, (_, task) in zoo.NETWORKS.items() if task is zoo.SEMANTIC]:
             path = fitted(kept, name, images, labels)
             for height in arguments.heights:
+                zoo.resized(path, input_size(name, height))
                 settings = Settings(
                     runtimes=tuple(arguments.runtimes),
                     precisions=tuple(arguments.precisions),
                     frames=arguments.frames,
                     threads=arguments.threads,
                     images=written(Path(temporary), images, height),
+                    beside=(in_integers(Path(temporary), path, height),) if arguments.int8 else (),
                 )
-                found, said = bench([zoo.resized(path, input_size(name, height))], settings)
+                found, said = bench([path], settings)
                 print(table(found, arguments.markdown), flush=True)
                 rows += found
                 notes += said

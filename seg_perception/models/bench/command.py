@@ -26,6 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=int, default=20, help="to time; default 20")
     parser.add_argument("--threads", type=int, default=0, help="of each network; default 0: one per core")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="what torch computes on")
+    parser.add_argument(
+        "--beside",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="MANIFEST",
+        help="take turns with each model and are compared with it, as a quantised graph with what it was made from",
+    )
     parser.add_argument("--images", type=Path, help="a file or a folder to look at; default: an image of blobs at 720p")
     parser.add_argument("--truth", type=Path, help="a file or a folder of PNGs with the class ids of these images")
     parser.add_argument(
@@ -50,6 +58,7 @@ def run(arguments: argparse.Namespace) -> tuple[str, bool]:
         images,
         arguments.labels,
         _truth(arguments, images),
+        tuple(arguments.beside),
     )
     rows, notes = bench(arguments.models, settings)
     if arguments.json:

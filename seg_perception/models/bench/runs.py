@@ -5,7 +5,7 @@ all alike.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,7 +62,7 @@ class Row:
 class Settings:
     """What is asked of every network: ``runtimes`` and ``precisions`` to try, ``frames`` to time, on these ``images``
     (files; none: one of blobs at 720p); in the label space ``space`` (none: each manifest's own), which ``truth`` is
-    in, if any is known of them.
+    in, if any is known of them. The networks ``beside`` it take turns with each and are compared with it.
     """
 
     runtimes: tuple[str, ...] = RUNTIMES
@@ -73,6 +73,7 @@ class Settings:
     images: tuple[Path, ...] = ()
     space: str = ""
     truth: Truth | None = None
+    beside: tuple[Path, ...] = ()
 
 
 def bench(manifests: Sequence[str | Path], settings: Settings) -> tuple[list[Row], list[str]]:
@@ -96,24 +97,28 @@ def bench(manifests: Sequence[str | Path], settings: Settings) -> tuple[list[Row
 def _bench(name: str | Path, settings: Settings, folder: Path) -> tuple[list[Row], list[str]]:
     manifest, notes = Manifest.load(name), []
     sources: dict[str, str | Path] = dict.fromkeys(backends.able(manifest), name)
-    size: Complexity | None = None
-    try:
-        size = complexity(manifest)
-    except SegPerceptionError as error:
-        return [], [str(error)]
-    except ImportError:
-        notes.append(f"{manifest.name}: parameters and GMACs of a graph need onnx; pip install onnx")
+    sizes: dict[str | Path, Complexity] = {}
+    for path in (name, *settings.beside):
+        try:
+            sizes[path] = complexity(Manifest.load(path))
+        except SegPerceptionError as error:
+            return [], [str(error)]
+        except ImportError:
+            notes.append(f"{manifest.name}: parameters and GMACs of a graph need onnx; pip install onnx")
     others = [r for r in backends.GRAPH_RUNTIMES if r in settings.runtimes and r not in sources and find_spec(r)]
     if others:
         try:
             from seg_perception.models.export import export
 
-            sources |= dict.fromkeys(others, export(manifest, folder / f"{manifest.name}.onnx").manifest)
+            graph = export(manifest, folder / f"{manifest.name}.onnx").manifest
+            sources |= dict.fromkeys(others, graph)
+            sizes |= {graph: sizes[name]}
         except (ImportError, SegPerceptionError) as error:
             notes.append(f"{manifest.name}: not exported for {' and '.join(others)}: {error}")
+    beside = [(runtime, path) for path in settings.beside for runtime in backends.able(Manifest.load(path))]
     jobs = [
         (source, Execution(runtime, precision, settings.threads, settings.device if runtime == "torch" else "cpu"))
-        for runtime, source in sources.items()
+        for runtime, source in (*sources.items(), *beside)
         if runtime in settings.runtimes and find_spec(runtime) is not None
         for precision in settings.precisions
     ]
@@ -126,21 +131,25 @@ def _bench(name: str | Path, settings: Settings, folder: Path) -> tuple[list[Row
                 workers.append(Worker(Job(source, settings.space, settings.images, how)))
             except SegPerceptionError as error:
                 notes.append(str(error))
-        rows = _measured(workers, manifest, size, settings)
+        rows = _measured(workers, name, sizes, settings)
     finally:
         for worker in workers:
             worker.close()
     return rows, notes
 
 
-def _measured(workers: list[Worker], manifest: Manifest, size: Complexity | None, settings: Settings) -> list[Row]:
+def _measured(
+    workers: list[Worker], name: str | Path, sizes: Mapping[str | Path, Complexity], settings: Settings
+) -> list[Row]:
+    manifest = Manifest.load(name)
     for turn in range(settings.frames):
         for worker in workers if turn % 2 else reversed(workers):
             worker.see(turn)
-    rows = [_row(worker, manifest, size) for worker in workers]
+    rows = [_row(worker, sizes.get(worker.job.manifest)) for worker in workers]
     eager = next((row.frame_p50 for row in rows if row.runtime == EAGER), None)
     found = [worker.answers() for worker in workers]
-    own = [(worker.job.how.runtime, worker.job.how.precision) == (manifest.runtime, "f32") for worker in workers]
+    jobs = [(worker.job.manifest, worker.job.how.runtime, worker.job.how.precision) for worker in workers]
+    own = [job == (name, manifest.runtime, "f32") for job in jobs]
     reference = found[own.index(True)] if any(own) else None
     rows = [
         replace(
@@ -159,9 +168,9 @@ def _measured(workers: list[Worker], manifest: Manifest, size: Complexity | None
     return rows
 
 
-def _row(worker: Worker, manifest: Manifest, size: Complexity | None) -> Row:
+def _row(worker: Worker, size: Complexity | None) -> Row:
     forward, frame = (1e3 * np.array(column) for column in zip(*worker.seconds, strict=True))
-    used, how = worker.account(), worker.job.how
+    used, how, manifest = worker.account(), worker.job.how, Manifest.load(worker.job.manifest)
     return Row(
         manifest.name,
         how.runtime,
