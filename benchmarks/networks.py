@@ -1,7 +1,8 @@
 """Networks of torchvision, transformers and segmentation-models-pytorch, from an image to labels of its size: eager, as
 a user of the library writes it, beside ours in torch and in the runtimes that run the exported graph.
 
-    python benchmarks/networks.py [--json OUT] [--frames 12] [--heights 360 720] [--precisions f32 bf16] [--int8] [NAME ...]
+    python benchmarks/networks.py [--json OUT] [--frames 12] [--heights 360 720] [--precisions f32 bf16] [--int8]
+        [NAME ...]
 
 Images are parts of a Cityscapes frame, and the networks' inputs have the images' size (U-Net's is the next multiple of
 32 below). Nobody trained the weights: see zoo.py. ``labels agree`` is the part of the pixels whose label is that of
