@@ -73,16 +73,18 @@ def fitted(folder: Path, name: str, images: list[np.ndarray], labels: list[np.nd
 
 
 def in_integers(folder: Path, path: Path, height: int) -> Path:
-    """The manifest of the network at ``path`` as a graph in 8-bit integers, calibrated on images of that height."""
+    """The manifest of the network at ``path`` as a graph in 8-bit integers, calibrated on images of that height, which
+    is kept in ``folder``.
+    """
     from seg_perception.models.export import export
     from seg_perception.models.quantize import quantize
 
-    graph = folder / f"{path.stem}_{height}.onnx"
-    exported = Manifest.load(export(Manifest.load(path), graph).manifest)
-    (folder / "others").mkdir(exist_ok=True)
-    return quantize(
-        exported, written(folder / "others", others(), height), graph.with_stem(f"{graph.stem}_int8")
-    ).manifest
+    made = folder / f"{path.stem}_{height}_int8.onnx"
+    if not made.is_file():
+        with tempfile.TemporaryDirectory() as temporary:
+            graph = export(Manifest.load(path), Path(temporary) / "graph.onnx").manifest
+            quantize(Manifest.load(graph), written(Path(temporary), others(), height), made)
+    return made.with_suffix(".yaml")
 
 
 def main() -> int:
@@ -118,7 +120,7 @@ def main() -> int:
                     frames=arguments.frames,
                     threads=arguments.threads,
                     images=written(Path(temporary), images, height),
-                    beside=(in_integers(Path(temporary), path, height),) if arguments.int8 else (),
+                    beside=(in_integers(kept, path, height),) if arguments.int8 else (),
                 )
                 found, said = bench([path], settings)
                 print(table(found, arguments.markdown), flush=True)
