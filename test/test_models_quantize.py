@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
+from seg_perception import resources
 from seg_perception.cli import INTERRUPTED, REFUSED, main
 from seg_perception.errors import ConfigError, ModelError
 from seg_perception.labels import LabelSpace
@@ -125,6 +129,35 @@ def test_the_precision_is_named(here: Path, runtime: str, capsys: pytest.Capture
     assert "int8+f32" in capsys.readouterr().out
     assert main(["models", "check", "out.yaml"]) == 0
     assert "int8+f32, " in capsys.readouterr().out
+
+
+def test_beside_what_it_was_made_from(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "quantize", "small.yaml", "pictures"]) == 0
+    words = ["--beside", "small_int8.yaml", "--runtimes", "onnxruntime", "--frames", "1", "--threads", "1"]
+    capsys.readouterr()
+    assert main(["models", "bench", "small.yaml", "--images", "pictures", *words, "--json", "out.json"]) == 0
+    rows = json.loads((here / "out.json").read_text())["rows"]
+    assert [row["precision"] for row in rows] == ["f32", "int8+f32"]
+    assert rows[0]["agrees"] is None
+    assert 0.9 <= rows[1]["agrees"] < 1, "compared with the floats, not with itself"
+    assert rows[0]["macs"] == rows[1]["macs"]
+
+
+def test_the_example_of_the_documentation_works(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("openvino")
+    page = (resources.share() / "docs" / "models.md").read_text(encoding="utf-8")
+    section = page.partition("## In 8-bit integers")[2].partition("\n## ")[0]
+    (block,) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    write(here).rename("yard.yaml")
+    Path("pictures").rename("frames")
+    for line in block.splitlines():
+        program, *words = shlex.split(line, comments=True)
+        assert (program, main(words)) == ("seg_perception", 0)
+    printed = capsys.readouterr().out
+    assert re.search(r"graph +yard_int8.onnx, [\d.]+ MB of [\d.]+", printed)
+    assert "int8+f32" in printed
 
 
 def test_the_shipped_networks(tmp_path: Path) -> None:
