@@ -26,7 +26,7 @@ from seg_perception.timing import StageTimes
 from seg_perception.types import Float32Array, PanopticMap
 
 _HOLD_BACK = 5  # every fifth image is for judging
-_OPERATIONS = ["Conv"]  # all that is worth it; with the rest quantised too OpenVINO crashes on some networks
+_OPERATION = "Conv"  # all that is worth it; with the rest quantised too OpenVINO crashes on some networks
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Quantized:
 
 
 def quantize(manifest: Manifest, images: Sequence[Path], graph: Path) -> Quantized:
-    """Write the ONNX file of ``manifest`` with its convolutions in 8-bit integers to ``graph``, and the manifest that
-    runs it beside it. The numbers' ranges are those that occur on ``images``, prepared as they will be later; every
-    fifth is held back to judge by, where there are as many.
+    """Write the ONNX file of ``manifest`` with its convolutions but the first in 8-bit integers to ``graph``, and the
+    manifest that runs it beside it. The numbers' ranges are those that occur on ``images``, prepared as they will be
+    later; every fifth is held back to judge by, where there are as many.
 
     Raises :class:`ConfigError` for a manifest that has no ONNX file, or one of integers already, for images that cannot
     be read or are none, and for a file that exists; :class:`ModelError` for a graph that cannot be quantised.
@@ -92,18 +92,20 @@ def _write(manifest: Manifest, source: Path, images: Sequence[Path], graph: Path
     try:
         with quiet(), tempfile.TemporaryDirectory() as folder:
             model, plain = onnx.load(str(source)), Path(folder) / "plain.onnx"
-            if not any(node.op_type in _OPERATIONS for node in model.graph.node):
-                raise ConfigError(f"model '{manifest.name}': {source} has no convolutions that could be quantised")
             if manifest.input.reshape:
                 _reshape(model, manifest.input_shape)
             onnx.save(model, str(plain))
             quant_pre_process(str(plain), str(plain), skip_symbolic_shape=True)
+            convolutions = _convolutions(plain)
+            if len(convolutions) < 2:
+                raise ConfigError(f"model '{manifest.name}': {source} has no convolutions that are worth quantising")
             quantize_static(
                 str(plain),
                 str(graph),
                 _Prepared(manifest, images, model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or 1),
                 quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=_OPERATIONS,
+                op_types_to_quantize=[_OPERATION],
+                nodes_to_exclude=convolutions[:1],  # small, and of all it loses most: it sees the pixels
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
@@ -114,6 +116,16 @@ def _write(manifest: Manifest, source: Path, images: Sequence[Path], graph: Path
         raise ModelError(
             f"model '{manifest.name}' cannot be quantised by onnxruntime {onnxruntime.__version__}: {first_line(error)}"
         ) from error
+
+
+def _convolutions(path: Path) -> list[str]:
+    """The names of the convolutions in the graph at ``path``, in its order; one without gets one."""
+    model = onnx.load(str(path))
+    found = [node for node in model.graph.node if node.op_type == _OPERATION]
+    for number, node in enumerate(found):
+        node.name = node.name or f"convolution_{number}"
+    onnx.save(model, str(path))
+    return [node.name for node in found]
 
 
 def _reshape(model: onnx.ModelProto, shape: tuple[int, ...]) -> None:
