@@ -102,6 +102,7 @@ def info(name_or_path: str | Path, target: str = "navigation") -> str:
         ("task", f"{manifest.task}, decoder {manifest.decoder}, runtime {manifest.runtime}"),
         ("network", f"{network.library}: {network.name}" if network else "in the file with the weights"),
         ("weights", weights.whereabouts(manifest)),
+        ("convolutions", "in 8-bit integers" if file.quantized == "int8" else "in floats"),
         ("sha256", file.sha256 or "none: the file is not checked"),
         ("url", file.url or "none"),
         ("looked for in", ", ".join(str(f) for f in weights.folders(manifest))),

@@ -112,7 +112,8 @@ def _bench(name: str | Path, settings: Settings, folder: Path) -> tuple[list[Row
 
             graph = export(manifest, folder / f"{manifest.name}.onnx").manifest
             sources |= dict.fromkeys(others, graph)
-            sizes |= {graph: size for path, size in sizes.items() if path == name}
+            if name in sizes:
+                sizes[graph] = sizes[name]
         except (ImportError, SegPerceptionError) as error:
             notes.append(f"{manifest.name}: not exported for {' and '.join(others)}: {error}")
     beside = [(runtime, path) for path in settings.beside for runtime in backends.able(Manifest.load(path))]
