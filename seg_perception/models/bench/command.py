@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> tuple[str, bool]:
     rows, notes = bench(arguments.models, settings)
     if arguments.json:
         arguments.json.write_text(as_json(rows, notes, settings) + "\n", encoding="utf-8")
-    return "\n\n".join(filter(None, (table(rows, arguments.markdown), *notes))), bool(rows)
+    return "\n\n".join(filter(None, (table(rows, arguments.markdown), *dict.fromkeys(notes)))), bool(rows)
 
 
 def _truth(arguments: argparse.Namespace, images: tuple[Path, ...]) -> scenes.Truth | None:
