@@ -5,7 +5,6 @@ downloaded into the cache; never used when the checksum is wrong.
 from __future__ import annotations
 
 import hashlib
-import mmap
 import os
 import tempfile
 import urllib.error
@@ -18,7 +17,8 @@ from seg_perception.models.manifest import RANDOM, Manifest
 VARIABLE = "SEG_PERCEPTION_WEIGHTS"
 """Environment variable: folders with weights, separated like ``PATH``."""
 
-_QUANTIZED = (b"QuantizeLinear", b"DequantizeLinear", b"QLinear", b"FakeQuantize")
+_QUANTIZED = (b"uantizeLinear", b"FakeQuantize")  # ONNX (quantize and dequantize), OpenVINO
+_LONGEST = max(map(len, _QUANTIZED))
 _BLOCK = 1 << 20
 _TIMEOUT = 30.0
 
@@ -91,8 +91,13 @@ def is_quantized(path: Path) -> bool:
     """Whether the graph in an ONNX or OpenVINO file has 8-bit integers in place of floats: the names of the operations
     that make them stand in the file as they are.
     """
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return any(content.find(operation) >= 0 for operation in _QUANTIZED)
+    tail = b""
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            if any(operation in tail + block for operation in _QUANTIZED):
+                return True
+            tail = block[-_LONGEST:]
+    return False
 
 
 def _download(manifest: Manifest) -> Path:
