@@ -5,9 +5,11 @@ as a graph, and the masks compared pixel by pixel.
 
 For each network: a manifest and weights (nobody trained them: see zoo.py), ``seg_perception models export``, then
 ``seg_perception run`` over a bag of KITTI's left colour camera (1242 x 375, made by scripts/make_bags.py) in torch,
-onnxruntime and OpenVINO, all in f32. *agree* is the part of all pixels of all frames whose class is torch's, *panoptic*
-the part whose class and thing is. Inputs are small (640 x 192), so that the large networks take seconds a frame, not
-minutes. Mask R-CNN tells things alone and runs beside LR-ASPP; the masks are those of both.
+onnxruntime and OpenVINO, all in f32. *network* is the part of all pixels of all frames whose class is torch's in what
+the network says of each frame by itself (its things painted); *bag* the part in the masks of the bag,
+which tracks have carried from frame to frame, *panoptic* the part whose class and thing is the same there. Inputs are
+small (640 x 192), so that the large networks take seconds a frame, not minutes. Mask R-CNN tells things alone and runs
+beside LR-ASPP; the masks are those of both.
 """
 
 from __future__ import annotations
@@ -28,9 +30,12 @@ import zoo
 from side_by_side import DATA, machine
 
 from seg_perception.labels import LabelSpace
-from seg_perception.models import Execution, load_semantic
+from seg_perception.models import Execution, Manifest, load_semantic
+from seg_perception.models.bench import answers
+from seg_perception.models.bench.answers import labels_agree
 from seg_perception.offline.bags import Bag
 from seg_perception.timing import StageTimes
+from seg_perception.types import PanopticMap
 
 SIZE = (192, 640)
 TEACHER = "espnet_cityscapes_wide"
@@ -42,31 +47,47 @@ SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 
 @dataclass(frozen=True)
 class Row:
-    """One network in one runtime: ``frames`` in its bag; the part of the pixels whose class (``agree``), or class and
-    thing (``panoptic``), is that of torch; the number of ``classes`` and ``things`` seen; or why there is no bag.
+    """One network in one runtime: ``frames`` in its bag; the part of the pixels whose class is that of torch, by the
+    ``network`` alone and in the ``bag``, and whose class and thing is (``panoptic``); the number of ``classes`` and
+    ``things`` seen; or why there is no bag.
     """
 
     network: str
     runtime: str
     frames: int = 0
-    agree: float = 0.0
+    network_agrees: float = 0.0
+    bag_agrees: float = 0.0
     panoptic: float = 0.0
     classes: int = 0
     things: int = 0
     refused: str = ""
 
 
-def compare(bag: Path, network: str, runtimes: Sequence[str], folder: Path) -> list[Row]:
-    """Run ``bag`` through the network whose manifest is ``folder/NETWORK.yaml`` in all ``runtimes``, torch first."""
+def compare(bag: Path, frames: Sequence[Path], network: str, runtimes: Sequence[str], folder: Path) -> list[Row]:
+    """Run ``bag``, made of ``frames``, through ``NETWORK.yaml`` of ``folder`` in all ``runtimes``, torch first."""
     names = [n for n in (BESIDE.get(network), network) if n]
+    alone: list[PanopticMap] = []
     refused = {name: export(folder, name) for name in names}
     rows = []
     for runtime in runtimes:
         reason = "" if runtime == "torch" else " ".join(filter(None, refused.values()))
         out = folder / f"{network}_{runtime}.mcap"
         reason = reason or run(bag, out, [manifest(folder, name, runtime) for name in names], runtime)
-        rows.append(Row(network, runtime, refused=reason) if reason else judged(network, runtime, folder))
+        if reason:
+            rows.append(Row(network, runtime, refused=reason))
+            continue
+        said = maps(manifest(folder, network, runtime), runtime, frames)
+        alone = alone or said
+        rows.append(judged(network, runtime, folder, labels_agree(said, alone)))
     return rows
+
+
+def maps(path: Path, runtime: str, frames: Sequence[Path]) -> list[PanopticMap]:
+    """What the network says of each frame by itself."""
+    found, labels = Manifest.load(path), LabelSpace.load("navigation")
+    network = answers.load(found, labels, Execution(runtime=runtime, threads=1))
+    images = (np.ascontiguousarray(cv2.imread(str(file))[..., ::-1]) for file in frames)
+    return [answers.as_map(network(image, StageTimes()), image, labels) for image in images]
 
 
 def manifest(folder: Path, name: str, runtime: str) -> Path:
@@ -94,8 +115,8 @@ def command(*words: str) -> str:
     return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
 
 
-def judged(network: str, runtime: str, folder: Path) -> Row:
-    """The bag of ``runtime`` beside that of torch."""
+def judged(network: str, runtime: str, folder: Path, alone: float) -> Row:
+    """The bag of ``runtime`` beside that of torch; ``alone`` is how far the network's own answers agree."""
     equal, seen = np.zeros(2), [set[int](), set[int]()]
     pixels = frames = 0
     mine, theirs = (masks(folder / f"{network}_{name}.mcap") for name in (runtime, "torch"))
@@ -106,7 +127,7 @@ def judged(network: str, runtime: str, folder: Path) -> Row:
         pixels, frames = pixels + one[0].size, frames + 1
     agree, panoptic = (equal / pixels).tolist()
     things = {value >> 16 for value in seen[1]} - {0}
-    return Row(network, runtime, frames, agree, panoptic, len(seen[0] - {255}), len(things))
+    return Row(network, runtime, frames, alone, agree, panoptic, len(seen[0] - {255}), len(things))
 
 
 def masks(bag: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -123,7 +144,7 @@ def pixels(image: Any) -> np.ndarray:
     return np.frombuffer(image.data, kind).reshape(image.height, image.width)
 
 
-def bag_of(frames: int, folder: Path) -> Path:
+def bag_of(pictures: Sequence[Path], folder: Path) -> Path:
     """KITTI's frames as a bag."""
     sys.path.insert(0, str(SCRIPTS))
     from make_bags import kitti
@@ -131,25 +152,34 @@ def bag_of(frames: int, folder: Path) -> Path:
     few = folder / "kitti_seq"
     (few / "image_02").mkdir(parents=True)
     (few / "calib.txt").symlink_to(DATA / "kitti_seq" / "calib.txt")
-    for picture in sorted((DATA / "kitti_seq" / "image_02").glob("*.jpg"))[:frames]:
+    for picture in pictures:
         (few / "image_02" / picture.name).symlink_to(picture)
     kitti(few, folder / "kitti.mcap")
     return folder / "kitti.mcap"
 
 
+def pictures() -> list[Path]:
+    """KITTI's frames."""
+    return sorted((DATA / "kitti_seq" / "image_02").glob("*.jpg"))
+
+
 def lessons(count: int = 4) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Some of the frames, and what a trained network says of them."""
     teacher, times = load_semantic(TEACHER, LabelSpace.load("cityscapes"), Execution(threads=1)), StageTimes()
-    files = sorted((DATA / "kitti_seq" / "image_02").glob("*.jpg"))
+    files = pictures()
     images = [np.ascontiguousarray(cv2.imread(str(file))[..., ::-1]) for file in files[:: len(files) // count]]
     return images, [teacher(image, times).labels for image in images]
 
 
 def table(rows: Sequence[Row]) -> str:
     """As Markdown."""
-    lines = ["| network | runtime | frames | agree | panoptic | classes | things |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| network | runtime | frames | network | bag | panoptic | classes | things |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for row in rows:
-        numbers = f"{row.frames} | {row.agree:.4%} | {row.panoptic:.4%} | {row.classes} | {row.things}"
+        numbers = f"{row.frames} | {row.network_agrees:.4%} | {row.bag_agrees:.4%} | {row.panoptic:.4%}"
+        numbers += f" | {row.classes} | {row.things}"
         lines.append(f"| {row.network} | {row.runtime} | {row.refused or numbers} |")
     return "\n".join(lines)
 
@@ -166,18 +196,19 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        bag, (images, labels) = bag_of(arguments.frames, Path(temporary)), lessons()
+        frames = pictures()[: arguments.frames]
+        bag, (images, labels) = bag_of(frames, Path(temporary)), lessons()
         for name in arguments.names or zoo.NETWORKS:
             for needed in filter(None, (name, BESIDE.get(name))):
                 if not (folder / f"{needed}.yaml").is_file():
                     zoo.write(folder, needed, SIZE, images, labels)
-            rows += compare(bag, name, RUNTIMES, folder)
+            rows += compare(bag, frames, name, RUNTIMES, folder)
             print(table(rows[-len(RUNTIMES) :]), flush=True)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         content = {"machine": machine(), "rows": [asdict(row) for row in rows]}
         arguments.json.write_text(json.dumps(content, indent=1) + "\n")
-    return int(any(row.refused or row.agree < 0.999 for row in rows))
+    return int(any(row.refused or row.network_agrees < 0.999 for row in rows))
 
 
 if __name__ == "__main__":
