@@ -169,13 +169,11 @@ def quantize(name_or_path: str | Path, images: Sequence[Path], graph: Path | Non
     manifest = Manifest.load(name_or_path)
     files = list(dict.fromkeys(file for path in images for file in scenes.files(path, "IMAGES")))
     done = write(manifest, files, graph or Path(f"{manifest.name}_int8.onnx"))
-    judged = (
-        f"on {done.judged} images {'held back' if done.held_back else 'that it was calibrated on, for want of more'}"
-    )
+    judged = f"on {_images(done.judged)} {'held back' if done.held_back else 'of these, for want of more'}"
     rows = [
         ("graph", f"{done.graph}, {done.size / 1e6:.1f} MB of {done.size_before / 1e6:.1f}"),
         ("manifest", str(done.manifest)),
-        ("calibrated", f"on {done.calibrated} images"),
+        ("calibrated", f"on {_images(done.calibrated)}"),
     ]
     if done.labels_agree is not None:
         rows.append(("labels as before", f"{done.labels_agree:.2%} of the pixels, {judged}"))
@@ -183,6 +181,10 @@ def quantize(name_or_path: str | Path, images: Sequence[Path], graph: Path | Non
         found = "there were none" if isnan(done.things_agree) else f"{done.things_agree:.1%} (F1, IoU above 0.5)"
         rows.append(("things as before", f"{found}, {judged}"))
     return _table(rows)
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'s' if count > 1 else ''}"
 
 
 def _try(manifest: Manifest, runtime: str) -> str:

@@ -6,9 +6,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import onnx.version_converter
 import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -26,6 +28,7 @@ from seg_perception.timing import StageTimes
 from seg_perception.types import Float32Array, PanopticMap
 
 _HOLD_BACK = 5  # every fifth image is for judging
+_LEAST_OPSET = 13  # from which DequantizeLinear has a scale for each channel
 _OPERATION = "Conv"  # all that is worth it; with the rest quantised too OpenVINO crashes on some networks
 
 
@@ -54,7 +57,8 @@ def quantize(manifest: Manifest, images: Sequence[Path], graph: Path) -> Quantiz
     later; every fifth is held back to judge by, where there are as many.
 
     Raises :class:`ConfigError` for a manifest that has no ONNX file, or one of integers already, for images that cannot
-    be read or are none, and for a file that exists; :class:`ModelError` for a graph that cannot be quantised.
+    be read or are none, and for a file that exists; :class:`ModelError` for a graph that is not what the manifest says
+    or cannot be quantised.
     """
     with written(graph) as beside:
         source = _source(manifest)
@@ -64,10 +68,12 @@ def quantize(manifest: Manifest, images: Sequence[Path], graph: Path) -> Quantiz
             held, used = images, list(images)
         if not used:
             raise ConfigError(f"model '{manifest.name}' is quantised on images; there are none")
+        space = manifest.space()
+        reference = _answers(manifest, space, held)  # first, since it tells at once whether graph and manifest fit
         _write(manifest, source, used, graph)
         # The size that a graph was reshaped to is in it now.
         write_manifest(manifest, graph, beside, quantized="int8", input=replace(manifest.input, reshape=False))
-        labels_agree, things_agree = _judge(manifest, Manifest.load(beside), held)
+        labels_agree, things_agree = _judge(reference, _answers(Manifest.load(beside), space, held), manifest)
         sizes = graph.stat().st_size, source.stat().st_size
         return Quantized(graph, beside, len(used), len(held), held_back, labels_agree, things_agree, *sizes)
 
@@ -92,8 +98,11 @@ def _write(manifest: Manifest, source: Path, images: Sequence[Path], graph: Path
     try:
         with quiet(), tempfile.TemporaryDirectory() as folder:
             model, plain = onnx.load(str(source)), Path(folder) / "plain.onnx"
+            if _opset(model) < _LEAST_OPSET:
+                model = onnx.version_converter.convert_version(model, _LEAST_OPSET)
+            given = next(i for i in model.graph.input if i.name == manifest.input.name).type.tensor_type.shape.dim
             if manifest.input.reshape:
-                _reshape(model, manifest.input_shape)
+                _reshape(model, given, manifest.input_shape)
             onnx.save(model, str(plain))
             quant_pre_process(str(plain), str(plain), skip_symbolic_shape=True)
             convolutions = _convolutions(plain)
@@ -102,7 +111,7 @@ def _write(manifest: Manifest, source: Path, images: Sequence[Path], graph: Path
             quantize_static(
                 str(plain),
                 str(graph),
-                _Prepared(manifest, images, model.graph.input[0].type.tensor_type.shape.dim[0].dim_value or 1),
+                _Prepared(manifest, images, given[0].dim_value or 1),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=[_OPERATION],
                 nodes_to_exclude=convolutions[:1],  # small, and of all it loses most: it sees the pixels
@@ -128,9 +137,13 @@ def _convolutions(path: Path) -> list[str]:
     return [node.name for node in found]
 
 
-def _reshape(model: onnx.ModelProto, shape: tuple[int, ...]) -> None:
-    """Give a graph of a fixed size this one, and forget what followed from the other."""
-    given = model.graph.input[0].type.tensor_type.shape.dim
+def _opset(model: onnx.ModelProto) -> int:
+    """Of ONNX's own operations."""
+    return next(int(opset.version) for opset in model.opset_import if opset.domain in ("", "ai.onnx"))
+
+
+def _reshape(model: onnx.ModelProto, given: Any, shape: tuple[int, ...]) -> None:
+    """Give a graph whose input has the dimensions ``given`` this ``shape``, and forget what followed from the other."""
     for dimension, size in zip(given[1:], shape, strict=True):
         dimension.dim_value = size
     del model.graph.value_info[:]
@@ -160,12 +173,12 @@ def _inputs(manifest: Manifest, images: Sequence[Path], batch: int) -> Iterator[
             yield np.repeat(planes[None], batch, axis=0)
 
 
-def _judge(before: Manifest, after: Manifest, images: Sequence[Path]) -> tuple[float | None, float | None]:
+def _judge(
+    reference: list[PanopticMap], found: list[PanopticMap], manifest: Manifest
+) -> tuple[float | None, float | None]:
     """How much of the labels, and of the things, is the same."""
-    space = before.space()
-    reference, found = (_answers(manifest, space, images) for manifest in (before, after))
-    labels = None if before.task == "instance" else answers.labels_agree(found, reference)
-    return labels, None if before.task == "semantic" else answers.things_agree(found, reference, space)
+    labels = None if manifest.task == "instance" else answers.labels_agree(found, reference)
+    return labels, None if manifest.task == "semantic" else answers.things_agree(found, reference, manifest.space())
 
 
 def _answers(manifest: Manifest, space: LabelSpace, images: Sequence[Path]) -> list[PanopticMap]:
