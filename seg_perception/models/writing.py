@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +20,8 @@ from seg_perception.models.manifest import Manifest, Weights
 @contextmanager
 def written(graph: Path) -> Iterator[Path]:
     """The place of the manifest beside the file ``graph``, while both are made: whatever goes wrong, Ctrl-C too, takes
-    them away again, since half a graph would stand in the next one's way.
+    them away again, since half a graph would stand in the next one's way. Both names are taken before the work, which
+    may be long, so that a second process, or a folder that cannot be written to, is refused at once.
 
     Raises :class:`ConfigError` for a name that is no graph's, a file that exists or a folder that does not.
     """
@@ -29,15 +30,21 @@ def written(graph: Path) -> Iterator[Path]:
         raise ConfigError(f"{graph} cannot be written: expected a name that ends in .onnx")
     if not graph.parent.is_dir():
         raise ConfigError(f"{graph} cannot be written: there is no folder {graph.parent}")
-    for path in (graph, beside):
-        if path.exists():
-            raise ConfigError(f"{path} exists and is not overwritten; choose another name or delete it")
-    try:
+    with ExitStack() as made:
+        for path in (graph, beside):
+            _take(path)
+            made.callback(path.unlink, missing_ok=True)
         yield beside
-    except BaseException:
-        graph.unlink(missing_ok=True)
-        beside.unlink(missing_ok=True)
-        raise
+        made.pop_all()
+
+
+def _take(path: Path) -> None:
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError as error:
+        raise ConfigError(f"{path} exists and is not overwritten; choose another name or delete it") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}; choose another name or folder") from error
 
 
 @contextmanager
