@@ -17,7 +17,9 @@ from seg_perception.models.manifest import RANDOM, Manifest
 VARIABLE = "SEG_PERCEPTION_WEIGHTS"
 """Environment variable: folders with weights, separated like ``PATH``."""
 
-_QUANTIZED = (b"uantizeLinear", b"FakeQuantize")  # ONNX (quantize and dequantize), OpenVINO
+# As the type of an operation stands in a file: field 4 of an ONNX node (protobuf's tag and length before it), an
+# attribute in OpenVINO's XML. Names and comments may hold the words too.
+_QUANTIZED = (b'"\x0eQuantizeLinear', b'"\x10DequantizeLinear', b'"\x15DynamicQuantizeLinear', b'type="FakeQuantize"')
 _LONGEST = max(map(len, _QUANTIZED))
 _BLOCK = 1 << 20
 _TIMEOUT = 30.0
@@ -88,8 +90,8 @@ def checksum(path: Path) -> str:
 
 
 def is_quantized(path: Path) -> bool:
-    """Whether the graph in an ONNX or OpenVINO file has 8-bit integers in place of floats: the names of the operations
-    that make them stand in the file as they are.
+    """Whether the graph in an ONNX or OpenVINO file has 8-bit integers in place of floats: whether it has an operation
+    that makes them.
     """
     tail = b""
     with path.open("rb") as file:
