@@ -65,6 +65,7 @@ SEMANTIC = {"task": "semantic", "decoder": "dense_logits"}
         ({"input__resize": "tiles"}, "needs tiles: size"),
         ({"input__std": [1, 0, 1]}, "outside"),
         ({"input__pad": 300}, "outside 0..255"),
+        ({"input__batch": 10**6}, "outside 1..256"),
         ({"decoder": "dense_logits"}, "serves task 'semantic', not 'instance'"),
         ({"runtime": "tflite"}, "'tflite' is not one of"),
         ({"weights__sha256": "abc"}, "is not 64 lower-case hex digits"),

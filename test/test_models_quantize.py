@@ -19,7 +19,7 @@ from seg_perception import resources
 from seg_perception.cli import INTERRUPTED, REFUSED, main
 from seg_perception.errors import ConfigError, ModelError
 from seg_perception.labels import LabelSpace
-from seg_perception.models import Execution, Manifest, backends, complexity, load_semantic, weights
+from seg_perception.models import Execution, Manifest, backends, complexity, load_semantic, weights, writing
 from seg_perception.timing import StageTimes
 
 onnx = pytest.importorskip("onnx")
@@ -191,6 +191,23 @@ def test_a_graph_for_another_size(here: Path) -> None:
         assert (said("out.yaml", image, runtime) == wanted).mean() > 0.9
 
 
+def test_a_graph_as_old_exporters_write_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of an opset without scales for each channel, and with its weights among the inputs."""
+    model = onnx.load("small.onnx")
+    model.ir_version, model.opset_import[0].version = 3, 11
+    (pixels,) = model.graph.input
+    del model.graph.input[:]
+    tensors = [helper.make_tensor_value_info(t.name, TensorProto.FLOAT, t.dims) for t in model.graph.initializer]
+    model.graph.input.extend([*tensors, pixels])
+    onnx.save(model, "small.onnx")
+    assert main(["models", "quantize", "small.yaml", "pictures/1.png"]) == 0
+    assert "on 1 image of these" in capsys.readouterr().out
+    image = picture(9)
+    for runtime in backends.GRAPH_RUNTIMES:
+        pytest.importorskip(runtime)
+        assert (said("small_int8.yaml", image, runtime) == said("small.yaml", image, runtime)).mean() > 0.9
+
+
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """What the command says; one sentence, and nothing is left behind."""
     before = sorted(Path().iterdir())
@@ -212,6 +229,9 @@ def test_what_cannot_be_quantised(here: Path, capsys: pytest.CaptureFixture[str]
     assert "expected a name that ends in .onnx" in refused(["small.yaml", "pictures", "-o", "out"], capsys)
     assert "there is no folder" in refused(["small.yaml", "pictures", "-o", "no/out.onnx"], capsys)
     assert "small.onnx exists and is not overwritten" in refused(["small.yaml", "pictures", "-o", "small.onnx"], capsys)
+    assert "cannot be written: File name too long" in refused(
+        ["small.yaml", "pictures", "-o", f"{'x' * 300}.onnx"], capsys
+    )
     assert main(["models", "quantize", "small.yaml", "pictures/1.png"]) == 0
     assert "integers already" in refused(["small_int8.yaml", "pictures", "-o", "again.onnx"], capsys)
     network(here / "none.onnx", node="none")
@@ -219,12 +239,20 @@ def test_what_cannot_be_quantised(here: Path, capsys: pytest.CaptureFixture[str]
     assert "has no convolutions that are worth" in refused(["small.yaml", "pictures", "-o", "out.onnx"], capsys)
     (here / "broken.onnx").write_bytes(b"no graph")
     write(here, weights={"file": "broken.onnx"})
-    assert "cannot be quantised by onnxruntime" in refused(["small.yaml", "pictures", "-o", "out.onnx"], capsys)
+    assert "broken.onnx cannot be loaded by onnxruntime" in refused(
+        ["small.yaml", "pictures", "-o", "out.onnx"], capsys
+    )
     (here / "broken.onnx").write_bytes(b"")
-    assert "model 'small'" in refused(["small.yaml", "pictures", "-o", "out.onnx"], capsys)
+    assert "broken.onnx cannot be loaded by onnxruntime" in refused(
+        ["small.yaml", "pictures", "-o", "out.onnx"], capsys
+    )
     (here / "small.xml").write_text("<net/>")
     write(here, weights={"file": "small.xml"})
     assert "only ONNX files" in refused(["small.yaml", "pictures", "-o", "out.onnx"], capsys)
+    write(here, input={"name": "images", "size": list(SIZE), "resize": "stretch"})
+    assert "the graph's input is called 'pixels', the manifest says 'images'" in refused(
+        ["small.yaml", "pictures", "-o", "out.onnx"], capsys
+    )
     write(here)
     with pytest.raises(ConfigError, match="there are none"):
         quantize.quantize(Manifest.load("small.yaml"), [], here / "out.onnx")
@@ -248,6 +276,25 @@ def test_nothing_is_left_of_what_was_interrupted(here: Path, monkeypatch: pytest
     before = sorted(here.iterdir())
     assert main(["models", "quantize", "small.yaml", "pictures"]) == INTERRUPTED
     assert sorted(here.iterdir()) == before
+
+
+def test_the_name_is_taken_while_it_is_written(here: Path) -> None:
+    with writing.written(Path("out.onnx")) as beside:
+        with pytest.raises(ConfigError, match=r"out.onnx exists and is not overwritten"):
+            quantize.quantize(Manifest.load("small.yaml"), [Path("pictures/1.png")], Path("out.onnx"))
+        assert Path("out.onnx").is_file(), "the other's is not taken away"
+        assert beside.is_file()
+
+
+def test_words_in_a_file_are_no_operations(here: Path) -> None:
+    model = onnx.load("small.onnx")
+    model.doc_string, model.graph.node[0].name = "QuantizeLinear comes later", "/head/DequantizeLinear"
+    onnx.save(model, "small.onnx")
+    assert not weights.is_quantized(here / "small.onnx")
+    (here / "small.xml").write_text('<layer id="4" name="FakeQuantize" type="Convolution" version="opset1">')
+    assert not weights.is_quantized(here / "small.xml")
+    (here / "small.xml").write_text('<layer id="4" name="x" type="FakeQuantize" version="opset1">')
+    assert weights.is_quantized(here / "small.xml")
 
 
 def test_manifest_and_graph_say_the_same(here: Path) -> None:

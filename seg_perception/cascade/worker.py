@@ -52,10 +52,13 @@ class InstanceWorker:
 
     def _waiting(self) -> list[tuple[Threaded, Job]]:
         """The next look, once there is one, and those that go with it; none when the thread is to end."""
-        turns = [self._jobs.get()]
-        while len(turns) < self._most and not self._jobs.empty():
-            turns.append(self._jobs.get())
-        return [] if None in turns else [turn for turn in turns if turn is not None]
+        turns: list[tuple[Threaded, Job]] = []
+        while not turns or (len(turns) < self._most and not self._jobs.empty()):
+            turn = self._jobs.get()
+            if turn is None:
+                return []
+            turns.append(turn)
+        return turns
 
     def _take(self, jobs: list[Job]) -> list[Finished]:
         if isinstance(self._network, Batching):
