@@ -89,8 +89,10 @@ def test_mask_rcnn_says_the_same_as_a_graph(tmp_path: Path, torch: Any) -> None:
         void=["background"],
         score=0.0,
         network={**network, "arguments": arguments},
+        input={"name": "images", "size": list(SIZE), "resize": "stretch", "scale": 0.02, "batch": 2},
     )
     assert "one image at a time" in commands.export(path, tmp_path / "out.onnx")
+    assert (Manifest.load(path).input.batch, Manifest.load(tmp_path / "out.yaml").input.batch) == (2, 1)
     said = load_instance(path, voc, Execution(threads=1))(image, StageTimes())
     assert len(said) > 0
     for runtime in ("onnxruntime", "openvino"):

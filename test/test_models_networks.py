@@ -139,6 +139,7 @@ def test_another_kind_of_image_is_refused_and_the_next_one_works(tmp_path: Path,
     [
         ({"input": {"name": "y", "size": [8, 16], "resize": "stretch"}}, "input is called 'x', the manifest says 'y'"),
         ({"input": {"name": "x", "size": [16, 16], "resize": "stretch"}}, "input 'x' is 1 x 3 x 8 x 16"),
+        ({"input": {"name": "x", "size": [8, 16], "resize": "stretch", "batch": 4}}, "'x' takes 1 in a pass, always"),
         ({"classes": ["sky", "road"]}, "has 11 classes, the manifest names 2"),
         ({"outputs": ["scores"]}, "output 'scores' is not in the graph, which has logits"),
         ({"task": "instance", "decoder": "yolo"}, "decoder yolo reads anchors"),

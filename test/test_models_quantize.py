@@ -182,7 +182,7 @@ def test_a_graph_for_another_size(here: Path) -> None:
     pytest.importorskip("openvino")
     network(here / "small.onnx", (16, 16))
     shown = {"name": "pixels", "size": list(SIZE), "resize": "stretch", "scale": 1 / 64, "mean": [2.0, 2.0, 2.0]}
-    write(here, input={**shown, "reshape": True}, runtime="openvino")
+    write(here, input={**shown, "reshape": True, "batch": 2}, runtime="openvino")
     assert main(["models", "quantize", "small.yaml", "pictures", "-o", "out.onnx"]) == 0
     assert not Manifest.load("out.yaml").input.reshape, "the graph has that size now"
     image = picture(9)
@@ -220,9 +220,7 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_what_cannot_be_quantised(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "models export torchvision_lraspp torchvision_lraspp.onnx" in refused(
-        ["torchvision_lraspp", "pictures"], capsys
-    )
+    assert "quantise torchvision_lraspp_graph.yaml" in refused(["torchvision_lraspp", "pictures"], capsys)
     assert "there is no nowhere, or no PNG or JPEG file in it" in refused(["small.yaml", "nowhere"], capsys)
     (here / "text.png").write_text("no picture")
     assert "image text.png cannot be read" in refused(["small.yaml", "pictures", "text.png"], capsys)

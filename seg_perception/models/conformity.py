@@ -35,6 +35,11 @@ def _input_mismatches(manifest: Manifest, backend: Backend) -> list[str]:
             f"input '{tensor.name}' is {_text(tensor.shape)}, the manifest's size makes it "
             f"{_text((None, *manifest.input_shape))}"
         )
+    elif (fixed := tensor.shape[0]) and manifest.input.batch not in (1, fixed):
+        wrong.append(
+            f"input '{tensor.name}' takes {fixed} in a pass, always, the manifest says 'input: batch: "
+            f"{manifest.input.batch}': leave that out, or export the graph for any number"
+        )
     return wrong
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,9 @@ def export(manifest: Manifest, graph: Path) -> Exported:
         network.requires_grad_(False)
         _write(network, manifest, graph)
         differs = _compare(network, manifest, graph)
-        write_manifest(manifest, graph, beside, runtime="openvino", network=None, outputs=tuple(network.names))
+        shown = manifest.input if network.any_batch else dataclasses.replace(manifest.input, batch=1)
+        outputs = tuple(network.names)
+        write_manifest(manifest, graph, beside, runtime="openvino", network=None, outputs=outputs, input=shown)
     return Exported(graph, beside, differs, network.any_batch)
 
 

@@ -83,8 +83,8 @@ def _source(manifest: Manifest) -> Path:
     name = manifest.name
     if manifest.network is not None:
         raise ConfigError(
-            f"model '{name}' is built by {manifest.network.library}; write it to a file first, and quantise that: "
-            f"seg_perception models export {name} {name}.onnx"
+            f"model '{name}' is built by {manifest.network.library}; write it to a file first ('seg_perception models "
+            f"export', to {name}_graph.onnx), and quantise {name}_graph.yaml"
         )
     path = weights.obtain(manifest)
     if path.suffix != ".onnx":
@@ -102,7 +102,7 @@ def _write(manifest: Manifest, source: Path, images: Sequence[Path], graph: Path
                 model = onnx.version_converter.convert_version(model, _LEAST_OPSET)
             given = next(i for i in model.graph.input if i.name == manifest.input.name).type.tensor_type.shape.dim
             if manifest.input.reshape:
-                _reshape(model, given, manifest.input_shape)
+                _reshape(model, given, manifest)
             onnx.save(model, str(plain))
             quant_pre_process(str(plain), str(plain), skip_symbolic_shape=True)
             convolutions = _convolutions(plain)
@@ -142,9 +142,11 @@ def _opset(model: onnx.ModelProto) -> int:
     return next(int(opset.version) for opset in model.opset_import if opset.domain in ("", "ai.onnx"))
 
 
-def _reshape(model: onnx.ModelProto, given: Any, shape: tuple[int, ...]) -> None:
-    """Give a graph whose input has the dimensions ``given`` this ``shape``, and forget what followed from the other."""
-    for dimension, size in zip(given[1:], shape, strict=True):
+def _reshape(model: onnx.ModelProto, given: Any, manifest: Manifest) -> None:
+    """Give a graph whose input is ``given`` the dimensions of ``manifest``, and forget what followed from the old."""
+    if manifest.input.batch > 1:
+        given[0].dim_param = "batch"  # any number, as OpenVINO reshapes it
+    for dimension, size in zip(given[1:], manifest.input_shape, strict=True):
         dimension.dim_value = size
     del model.graph.value_info[:]
     for output in model.graph.output:
