@@ -5,7 +5,7 @@ as a graph, and the masks compared pixel by pixel.
 
 For each network: a manifest and weights (nobody trained them: see zoo.py), ``seg_perception models export``, then
 ``seg_perception run`` over a bag of KITTI's left colour camera (1242 x 375, made by scripts/make_bags.py) in torch,
-onnxruntime and OpenVINO, all in f32. *network* is the part of all pixels of all frames whose class is torch's in what
+onnxruntime and OpenVINO, all in f32. *alone* is the part of all pixels of all frames whose class is torch's in what
 the network says of each frame by itself (its things painted); *bag* the part in the masks of the bag,
 which tracks have carried from frame to frame, *panoptic* the part whose class and thing is the same there. Inputs are
 small (640 x 192), so that the large networks take seconds a frame, not minutes. Mask R-CNN tells things alone and runs
@@ -48,7 +48,7 @@ SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 @dataclass(frozen=True)
 class Row:
     """One network in one runtime: ``frames`` in its bag; the part of the pixels whose class is that of torch, by the
-    ``network`` alone and in the ``bag``, and whose class and thing is (``panoptic``); the number of ``classes`` and
+    network alone and in the bag, and whose class and thing is (``panoptic``); the number of ``classes`` and
     ``things`` seen; or why there is no bag.
     """
 
@@ -174,7 +174,7 @@ def lessons(count: int = 4) -> tuple[list[np.ndarray], list[np.ndarray]]:
 def table(rows: Sequence[Row]) -> str:
     """As Markdown."""
     lines = [
-        "| network | runtime | frames | network | bag | panoptic | classes | things |",
+        "| network | runtime | frames | alone | bag | panoptic | classes | things |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
