@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -45,3 +46,25 @@ def test_the_report_has_ratios_to_ours_and_what_they_depend_on(
     assert content["command"] == "python benchmarks/merge.py --runs 3"
     assert content["machine"]["versions"]["numpy"]
     assert "2.5 x" in capsys.readouterr().out
+
+
+def test_small_things_count_as_found_where_half_of_the_union_is_theirs() -> None:
+    from cascade import LABELS, SMALL, small_found
+
+    person, cone, road = (LABELS.id(name) for name in ("person", "cone", "road"))
+
+    def street(side: int, thing: int, x: int = 10) -> np.ndarray:
+        picture = np.full((60, 60), road, np.int32)
+        picture[10 : 10 + side, x : x + side] = thing
+        return picture
+
+    least, most = (int(n**0.5) for n in SMALL)
+    truth = street(least, 1 << 16 | person)
+    assert small_found([truth], [truth]) == (1, 1)
+    assert small_found([truth], [street(least, 7 << 16 | person, 12)]) == (1, 1)
+    assert small_found([truth], [street(least, 7 << 16 | person, 13)]) == (0, 1)
+    assert small_found([truth], [street(least, 7 << 16 | cone)]) == (0, 1)
+    assert small_found([truth], [street(least, person)]) == (0, 1), "nobody said which one"
+    for side, asked in ((least - 1, 0), (most - 1, 1), (most, 0)):
+        same = street(side, 1 << 16 | person)
+        assert small_found([same, same], [same, same]) == (2 * asked, 2 * asked)
