@@ -58,13 +58,19 @@ def test_small_things_count_as_found_where_half_of_the_union_is_theirs() -> None
         picture[10 : 10 + side, x : x + side] = thing
         return picture
 
-    least, most = (int(n**0.5) for n in SMALL)
-    truth = street(least, 1 << 16 | person)
-    assert small_found([truth], [truth]) == (1, 1)
-    assert small_found([truth], [street(least, 7 << 16 | person, 12)]) == (1, 1)
-    assert small_found([truth], [street(least, 7 << 16 | person, 13)]) == (0, 1)
-    assert small_found([truth], [street(least, 7 << 16 | cone)]) == (0, 1)
-    assert small_found([truth], [street(least, person)]) == (0, 1), "nobody said which one"
-    for side, asked in ((least - 1, 0), (most - 1, 1), (most, 0)):
+    def counts(truth: np.ndarray, found: np.ndarray) -> list[list[int]]:
+        return small_found([truth, truth], [found, found]).tolist()
+
+    least, most = SMALL
+    truth, seen, missed, nothing = street(least, 1 << 16 | person), [2, 2], [0, 2], [0, 0]
+    assert counts(truth, truth) == [seen, seen]
+    assert counts(truth, street(least, 7 << 16 | person, 12)) == [seen, seen]
+    assert counts(truth, street(least, 7 << 16 | person, 13)) == [missed, missed]
+    assert counts(truth, street(least, 7 << 16 | cone)) == [missed, missed]
+    assert counts(truth, street(least, person)) == [missed, missed], "nobody said which one"
+    for side, small in ((least - 1, nothing), (most - 1, seen), (most, nothing)):
         same = street(side, 1 << 16 | person)
-        assert small_found([same, same], [same, same]) == (2 * asked, 2 * asked)
+        assert counts(same, same) == [small, small]
+    tall = np.full((60, 60), road, np.int32)
+    tall[:40, :10] = 1 << 16 | person
+    assert counts(tall, tall) == [seen, nothing]
