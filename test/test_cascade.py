@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from threading import Event, Timer, get_native_id
@@ -408,6 +409,52 @@ def test_cameras_take_turns_on_the_worker() -> None:
         worker.stop()
     assert gate.most == 1
     assert gate.order[:12] == [0, 1, 2] * 4
+
+
+class Wide(Gate):
+    """A network that takes two looks in one pass; keeps how many there were in each. Fails at camera 255."""
+
+    batch = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passes: list[int] = []
+
+    def together(self, asked: Sequence[Job], times: StageTimes) -> list[Instances]:
+        with times.stage("instance/forward"):
+            found = [self(job.image, times, job.regions) for job in asked]
+        self.passes.append(len(asked))
+        if any(job.image[0, 0, 0] == 255 for job in asked):
+            raise RuntimeError("the network broke")
+        return found
+
+
+def test_looks_that_wait_go_together_where_the_network_takes_several() -> None:
+    wide = Wide()
+    worker = InstanceWorker(wide)
+    cameras = [worker.runner() for _ in range(4)]
+    try:
+        cameras[0].start(job(0))
+        while not wide.inside:
+            pass
+        for number in (1, 2, 255):
+            cameras[min(number, 3)].start(job(number))
+        wide.open.set()
+        back = [camera.collect(0, patience=20.0) for camera in cameras]
+    finally:
+        worker.stop()
+    assert wide.passes == [1, 2, 1]
+    assert wide.order == [0, 1, 2, 255]
+    assert [b is not None and (b.job.image[0, 0, 0], str(b.error)) for b in back] == [
+        (0, "None"),
+        (1, "None"),
+        (2, "None"),
+        (255, "the network broke"),
+    ]
+    assert back[1] is not None
+    assert back[2] is not None
+    assert back[1].cost == back[2].cost <= back[1].latency * len(cameras)
+    assert back[1].stages == back[2].stages
 
 
 def test_a_forgotten_look_is_not_collected_and_holds_the_next_one_back_until_it_returns() -> None:

@@ -24,8 +24,8 @@ ROAD, SKY, PERSON = (SPACE.id(name) for name in ("road", "sky", "person"))
 WITH_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 
 
-def make(path: Path, topic: str, seed: int, wrong: bool, frames: int = 4) -> Path:
-    """Frames of road, sky and a person; with ``wrong`` a patch of each is something else."""
+def make(path: Path, topic: str, seed: int, wrong: bool, frames: int = 4, scale: int = 1) -> Path:
+    """Frames of road, sky and a person, 64 x 36 times ``scale``; with ``wrong`` a patch of each is something else."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with BagWriter(path) as bag:
         bag.add_topic(topic, records.Image.TYPE, [qos()])
@@ -35,6 +35,7 @@ def make(path: Path, topic: str, seed: int, wrong: bool, frames: int = 4) -> Pat
             panoptic[10:30, 4 * number + seed : 4 * number + seed + 10] = 1 << 16 | PERSON
             if wrong:
                 panoptic[20:26, 30 + seed : 44] = SKY
+            panoptic = panoptic.repeat(scale, 0).repeat(scale, 1)
             stamp = 10**18 + number * 10**8
             image = records.Image.of(records.Header.of(stamp, "cam"), "32SC1", panoptic)
             bag.write(topic, serialised(image.TYPE, image), stamp)
@@ -161,3 +162,21 @@ def test_what_else_is_in_the_results_folder_stays(folders: tuple[Path, Path], tm
         make(tmp_path / "predicted/a.mcap", "/cam/panoptic/image_raw", start, wrong=True)
         assert evaluate(tmp_path / "predicted", tmp_path / "true", tmp_path / "out") == 0
         assert Evaluation.load(tmp_path / "out").sequences == ("a", "a/c", "b")
+
+
+@pytest.mark.parametrize("damaged", ["predicted", "true"])
+def test_a_damaged_bag_counts_as_far_as_it_goes_and_the_status_says_so(
+    tmp_path: Path, damaged: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path / "predicted/a.mcap", "/cam/panoptic/image_raw", 0, wrong=True, frames=100, scale=4)
+    make(tmp_path / "true/a.mcap", "/truth/panoptic", 0, wrong=False, frames=100, scale=4)
+    cut = tmp_path / damaged / "a.mcap"
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[: len(whole) * 3 // 4])
+    make(tmp_path / "predicted/b.mcap", "/cam/panoptic/image_raw", 0, wrong=True)
+    make(tmp_path / "true/b.mcap", "/truth/panoptic", 0, wrong=False)
+    for folder in ("", "a.mcap"):
+        out = tmp_path / f"out{folder}"
+        assert evaluate(tmp_path / "predicted" / folder, tmp_path / "true" / folder, out) == 1
+        assert "a.mcap: the bag is damaged" in capsys.readouterr().out
+        assert 0 < len(Evaluation.load(out).frames) < 100

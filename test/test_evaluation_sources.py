@@ -14,6 +14,7 @@ pytest.importorskip("mcap", reason="bags need mcap")
 
 from seg_perception import records
 from seg_perception.errors import BagError, InputError
+from seg_perception.evaluation.evaluating import find_pictures
 from seg_perception.evaluation.panoptic import panoptic_quality
 from seg_perception.evaluation.segments import Segments, overlap
 from seg_perception.evaluation.sources import Labelled
@@ -343,6 +344,16 @@ def test_coco_files_that_contradict_themselves_are_said(tmp_path: Path) -> None:
         read(source({"id": 1, **person}, {"id": 2, **person}))
     some = source({"id": 1, **person, "score": 0.5}, {"id": 2, **person})
     assert some.facts.notes == ("a.json: 1 of 2 segments have a score; none of them is taken",)
+
+
+def test_pictures_that_belong_to_no_frame_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "labels", "0001.png", np.zeros((4, 6), np.uint8))
+    labels = PlainFolder(tmp_path / "labels", SPACE)
+    write(tmp_path / "pictures", "0001.png", np.zeros((4, 6, 3), np.uint8))
+    assert find_pictures(labels, labels, tmp_path / "pictures") is not None
+    write(tmp_path / "others", "frame_1.png", np.zeros((4, 6, 3), np.uint8))
+    with pytest.raises(InputError, match="others: has no picture with the name of a frame"):
+        find_pictures(labels, labels, tmp_path / "others")
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from seg_perception.labels import LabelSpace
 from seg_perception.models import Execution, Manifest, families, load_instance, load_semantic
 from seg_perception.models.decoders import rcnn
 from seg_perception.models.geometry import views
+from seg_perception.models.networks import Shown
 from seg_perception.timing import StageTimes
 
 torch = pytest.importorskip("torch")
@@ -130,8 +131,8 @@ def test_things_are_those_of_torchvision(tmp_path: Path) -> None:
     path = write(tmp_path, "torchvision", "maskrcnn_resnet50_fpn", {**RCNN, "min_size": 64, "max_size": 96}, **FOUND)
     network = load_instance(path, LabelSpace.load("voc"), Execution(threads=1))
     model, image = library_model(network), picture(*SIZE)
-    found = network._engine(image, StageTimes())
-    ((view, outputs),) = found
+    found = network._engine([Shown(image)], StageTimes())
+    ((_, view, outputs),) = found
     instances = rcnn.decode(*outputs, view, np.arange(256, dtype=np.uint8), score=0.0)
     model.transform.image_mean, model.transform.image_std = [0.0] * 3, [1.0] * 3  # the manifest has done that
     with torch.inference_mode():

@@ -14,7 +14,7 @@ from seg_perception.config import ModelsConfig, PipelineConfig
 from seg_perception.errors import ConfigError, ModelError
 from seg_perception.labels import LabelSpace
 from seg_perception.models import Execution, Manifest, load_instance, load_semantic
-from seg_perception.models.networks import Engine
+from seg_perception.models.networks import Engine, Shown
 from seg_perception.pipeline import Networks, Pipeline
 from seg_perception.timing import StageTimes
 from seg_perception.types import Frame
@@ -102,7 +102,7 @@ def test_the_engine_batches_tiles_for_torch_too(tmp_path: Path) -> None:
     tiles = {"name": "images", "size": list(SIZE), "resize": "tiles", "tiles": {"size": list(SIZE)}, **IMAGENET}
     manifest = Manifest.load(write(tmp_path, "torchvision", "lraspp_mobilenet_v3_large", input=tiles))
     engine = Engine(manifest, Execution(threads=1))
-    shown = [outputs[0].shape for _, outputs in engine(picture(100, 150), StageTimes())]
+    shown = [outputs[0].shape for _, _, outputs in engine([Shown(picture(100, 150))], StageTimes())]
     assert shown == [(11, 8, 12)] * 4
 
 

@@ -7,10 +7,10 @@ result of a look is there at the first frame that is late enough, on every machi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from seg_perception.timing import StageTimes
 from seg_perception.types import NANOSECONDS, Float32Array, Instances, UInt8Array
@@ -33,6 +33,20 @@ class Job:
     stamp: int
     image: UInt8Array
     regions: Float32Array | None = None
+
+
+@runtime_checkable
+class Batching(Network, Protocol):
+    """A network that takes looks of several cameras in one pass."""
+
+    @property
+    def batch(self) -> int:
+        """At most so many."""
+        ...
+
+    def together(self, asked: Sequence[Job], times: StageTimes) -> list[Instances]:
+        """What each of those ``asked`` finds, as if it had been called for it alone."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +86,31 @@ class Runner(Protocol):
 
 def taken(network: Network, job: Job) -> Finished:
     """Take a look, here and now; what the network raises is in the result. Its latency is not known yet: 0."""
-    times, instances, failed = StageTimes(), None, None
+
+    def alone(jobs: Sequence[Job], times: StageTimes) -> list[Instances]:
+        where = () if job.regions is None else (job.regions,)
+        return [network(job.image, times, *where)]
+
+    (done,) = _taken(alone, [job])
+    return done
+
+
+def taken_together(network: Batching, jobs: Sequence[Job]) -> list[Finished]:
+    """Take several looks, each of which costs its part of the time; what the network raises ends them all."""
+    return _taken(network.together, jobs)
+
+
+def _taken(take: Callable[[Sequence[Job], StageTimes], list[Instances]], jobs: Sequence[Job]) -> list[Finished]:
+    times, failed = StageTimes(), None
+    found: Sequence[Instances | None] = [None] * len(jobs)
     try:
         with times.stage("instance"):
-            where = () if job.regions is None else (job.regions,)
-            instances = network(job.image, times, *where)
+            found = take(jobs, times)
     except Exception as error:
         failed = error
-    cost = times.seconds.pop("instance")
-    return Finished(job, instances, failed, 0.0, cost, times.seconds)
+    part = {name: seconds / len(jobs) for name, seconds in times.seconds.items()}
+    cost = part.pop("instance")
+    return [Finished(job, things, failed, 0.0, cost, part) for job, things in zip(jobs, found, strict=True)]
 
 
 class Virtual:

@@ -11,16 +11,18 @@ from queue import SimpleQueue
 from threading import Condition, Thread
 from time import monotonic
 
-from seg_perception.cascade.runners import Finished, Job, Network, taken
+from seg_perception.cascade.runners import Batching, Finished, Job, Network, taken, taken_together
 
 
 class InstanceWorker:
-    """Takes the looks of all cameras in the order in which they were begun. A camera has one look at a time, so that
-    order is in turns. ``nice`` is how far its thread steps back for the others (Linux).
+    """Takes the looks of all cameras in the order in which they were begun; those that wait go together where the
+    network takes several. A camera has one look at a time, so that order is in turns. ``nice`` is how far its thread
+    steps back for the others (Linux).
     """
 
     def __init__(self, network: Network, nice: int = 0) -> None:
         self._network, self._nice = network, nice
+        self._most = network.batch if isinstance(network, Batching) else 1
         self._jobs: SimpleQueue[tuple[Threaded, Job] | None] = SimpleQueue()
         self._stopping = False
         self._cameras = 0
@@ -43,11 +45,22 @@ class InstanceWorker:
 
     def _run(self) -> None:
         step_back(self._nice)
-        while (turn := self._jobs.get()) is not None and not self._stopping:
-            camera, job = turn
-            done = taken(self._network, job)
+        while (turns := self._waiting()) and not self._stopping:
             # All cameras pay for the machine together: what one may take is what the others leave it.
-            camera._deliver(replace(done, cost=done.cost * self._cameras))
+            for (camera, _), done in zip(turns, self._take([job for _, job in turns]), strict=True):
+                camera._deliver(replace(done, cost=done.cost * self._cameras))
+
+    def _waiting(self) -> list[tuple[Threaded, Job]]:
+        """The next look, once there is one, and those that go with it; none when the thread is to end."""
+        turns = [self._jobs.get()]
+        while len(turns) < self._most and not self._jobs.empty():
+            turns.append(self._jobs.get())
+        return [] if None in turns else [turn for turn in turns if turn is not None]
+
+    def _take(self, jobs: list[Job]) -> list[Finished]:
+        if isinstance(self._network, Batching):
+            return taken_together(self._network, jobs)
+        return [taken(self._network, job) for job in jobs]
 
 
 class Threaded:

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Run ``seg_perception evaluate``; returns the exit status."""
+    """Run ``seg_perception evaluate``; returns the exit status, 1 for a damaged bag."""
     predictions = several.bags(arguments.prediction)
     if predictions:
         return _command_several(predictions, arguments)
@@ -63,7 +63,7 @@ def command(arguments: argparse.Namespace) -> int:
     for note in evaluated.evaluation.about["notes"]:
         print(f"note: {note}")
     print(f"{out / REPORT_FILE}: open it in a browser")
-    return 0
+    return 1 if evaluated.damage else 0
 
 
 def _command_several(predictions: Sequence[Source], arguments: argparse.Namespace) -> int:

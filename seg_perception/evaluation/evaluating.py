@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from seg_perception import __version__
-from seg_perception.errors import BagError, ConfigError
+from seg_perception.errors import BagError, ConfigError, InputError
 from seg_perception.evaluation.matching import Sides, matched, translation
 from seg_perception.evaluation.measuring import Rules, measure
 from seg_perception.evaluation.result import Evaluation
@@ -62,6 +62,11 @@ class Evaluated:
     evaluation: Evaluation
     sides: Sides
     pictures: Pictures | None
+
+    @property
+    def damage(self) -> str | None:
+        """Why it is not of all the frames that there were: where reading a bag had to end; None if it is of all."""
+        return self.sides.prediction.facts.damage or self.sides.truth.facts.damage
 
 
 def evaluate(request: Request) -> Evaluated:
@@ -142,12 +147,15 @@ def _spaces(prediction: Source, other: Source, request: Request) -> tuple[tuple[
 
 def find_pictures(prediction: Source, other: Source, images: Path | None = None) -> Pictures | None:
     """The camera's pictures of the frames of ``other``: in the bag or folder ``images``, or else in the bag of either
-    source, or beside its folder. Raises :class:`BagError` where ``images`` has none of them.
+    source, or beside its folder. Raises :class:`BagError` or :class:`InputError` where ``images`` has none of them.
     """
     near = prediction.topic if isinstance(prediction, BagSource) else ""
     if images is not None:
         if not is_bag(images):
-            return FolderPictures(images)
+            files = FolderPictures(images)
+            if not files.any_of(other.keys):
+                raise InputError(f"--images {images}: has no picture with the name of a frame of {other.path}")
+            return files
         found = BagPictures.find(images, other.keys, near)
         if found is None:
             raise BagError(f"--images {images}: has no pictures with the stamps of {other.path}")

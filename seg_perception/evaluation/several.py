@@ -122,4 +122,4 @@ def _evaluate(request: Request, folder: Path) -> dict[str, Any]:
         file.replace(folder / file.name)
     part.rmdir()
     notes = evaluated.evaluation.about["notes"]
-    return {"said": f"{len(evaluated.evaluation.frames)} frames judged", "damage": None, "notes": notes}
+    return {"said": f"{len(evaluated.evaluation.frames)} frames judged", "damage": evaluated.damage, "notes": notes}

@@ -18,7 +18,7 @@ from seg_perception.labels import LabelSpace
 from seg_perception.models import backends, weights
 from seg_perception.models.bench import command as bench
 from seg_perception.models.manifest import Manifest
-from seg_perception.models.networks import Engine, Execution
+from seg_perception.models.networks import Engine, Execution, Shown
 from seg_perception.timing import StageTimes
 
 _RUNS = 5
@@ -152,11 +152,11 @@ def export(name_or_path: str | Path, graph: Path) -> str:
 def _try(manifest: Manifest, runtime: str) -> str:
     engine = Engine(manifest, Execution(runtime))
     tile = manifest.input.tiles.size if manifest.input.resize == "tiles" else manifest.input.size
-    image = np.random.default_rng(0).integers(0, 256, (*tile, 3), np.uint8)
+    shown = [Shown(np.random.default_rng(0).integers(0, 256, (*tile, 3), np.uint8))]
     seconds = []
     for _ in range(_RUNS):
         start = perf_counter()
-        finite = all(bool(np.isfinite(o).all()) for _, outputs in engine(image, StageTimes()) for o in outputs)
+        finite = all(bool(np.isfinite(o).all()) for _, _, outputs in engine(shown, StageTimes()) for o in outputs)
         seconds.append(perf_counter() - start)
     shapes = ", ".join(f"{o.name} {list(o.shape)}" for o in engine.backend.outputs)
     numbers = "all numbers finite" if finite else "not all numbers finite"

@@ -75,6 +75,7 @@ class Input:
     std: tuple[float, float, float] = option((1.0, 1.0, 1.0), "divides each channel, in plane order", ge=1e-6)
     pad: int = option(114, "pixel value around a letterboxed image", ge=0, le=255)
     tiles: Tiles = field(default_factory=Tiles)
+    batch: int = option(1, "most images in one pass, for a graph that takes any number; another has its own", ge=1)
 
 
 @dataclass(frozen=True)

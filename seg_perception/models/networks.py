@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 import numpy as np
 
@@ -41,8 +42,28 @@ class Execution:
 _AS_USUAL = Execution()
 
 
+class Asked(Protocol):
+    """What a network is shown: an ``image`` ``(H, W, 3)`` uint8 RGB, or its ``regions`` ``(R, 4)`` float32 x0 y0 x1 y1
+    alone.
+    """
+
+    @property
+    def image(self) -> UInt8Array: ...
+
+    @property
+    def regions(self) -> Float32Array | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An image that somebody asks about, and nothing else."""
+
+    image: UInt8Array
+    regions: Float32Array | None = None
+
+
 class Engine:
-    """A loaded network that is shown an image view by view; one image at a time, whichever thread asks."""
+    """A loaded network that is shown images view by view; one call at a time, whichever thread asks."""
 
     def __init__(self, manifest: Manifest, how: Execution) -> None:
         self.manifest = manifest
@@ -63,41 +84,43 @@ class Engine:
         self.lock = Lock()
         self._prepare = Preparer(manifest)
         self._views = lru_cache(maxsize=8)(lambda height, width: views(manifest.input, height, width))
-        batch = self.backend.inputs[0].shape[0]
-        self._buffers = np.zeros((batch or 1, *manifest.input_shape), np.float32)
+        # A graph of a fixed batch is given that many images always, one that takes any number as many as there are.
+        self._fixed = self.backend.inputs[0].shape[0]
+        self.batch = self._fixed or manifest.input.batch
+        """Images in one pass, at most."""
+        self._buffers = np.zeros((self.batch, *manifest.input_shape), np.float32)
 
-    def __call__(
-        self, image: UInt8Array, times: StageTimes, regions: Float32Array | None = None
-    ) -> Iterator[tuple[View, list[Float32Array]]]:
-        """Every view of ``image``, or a view of each of its ``regions`` ``(R, 4)``, with the outputs for it, each
-        without its batch axis and valid until the next.
+    def __call__(self, asked: Sequence[Asked], times: StageTimes) -> Iterator[tuple[int, View, list[Float32Array]]]:
+        """Every view of each image, or of each of its regions, with the position of its image among ``asked`` and the
+        outputs for it, each without its batch axis and valid until the next.
         """
-        height, width = _checked(image, self.manifest.name)
-        if regions is None:
-            shown = self._views(height, width)
-        else:
-            shown = region_views(self.manifest.input, regions, height, width)
-        task, batch = self.manifest.task, len(self._buffers)
-        for start in range(0, len(shown), batch):
-            group = shown[start : start + batch]
-            self._show(image, group, times)
-            with times.stage(f"{task}/forward"):
-                outputs = self.backend.run(self._buffers, self.outputs)
-            for i, view in enumerate(group):
-                yield view, [output[i] for output in outputs]
+        shown = [(i, view) for i, ask in enumerate(asked) for view in self._shown(ask)]
+        for start in range(0, len(shown), self.batch):
+            group = shown[start : start + self.batch]
+            self._show([(asked[i].image, view) for i, view in group], times)
+            with times.stage(f"{self.manifest.task}/forward"):
+                outputs = self.backend.run(self._buffers[: self._fixed or len(group)], self.outputs)
+            for row, (i, view) in enumerate(group):
+                yield i, view, [output[row] for output in outputs]
+
+    def _shown(self, asked: Asked) -> Sequence[View]:
+        height, width = _checked(asked.image, self.manifest.name)
+        if asked.regions is None:
+            return self._views(height, width)
+        return region_views(self.manifest.input, asked.regions, height, width)
 
     def labelled(self, image: UInt8Array, times: StageTimes, label: Labeller) -> tuple[View, UInt8Array, Float32Array]:
         """The one view of ``image``, and what ``label`` says of it, valid until the next."""
         height, width = _checked(image, self.manifest.name)
         (view,) = self._views(height, width)
-        self._show(image, (view,), times)
+        self._show([(image, view)], times)
         with times.stage(f"{self.manifest.task}/forward"):
-            channels, points = label(self._buffers, height, width)
+            channels, points = label(self._buffers[:1], height, width)
         return view, channels, points
 
-    def _show(self, image: UInt8Array, group: Sequence[View], times: StageTimes) -> None:
+    def _show(self, group: Sequence[tuple[UInt8Array, View]], times: StageTimes) -> None:
         with times.stage(f"{self.manifest.task}/prepare"):
-            for view, planes in zip(group, self._buffers, strict=False):  # a last group may be smaller
+            for (image, view), planes in zip(group, self._buffers, strict=False):  # a last group may be smaller
                 self._prepare.fill(image, view, planes)
 
     def describe(self) -> dict[str, str | int]:
@@ -160,7 +183,7 @@ class SemanticNetwork(_Network):
                     size, to = self.manifest.input.size, (result.labels, result.confidence)
                     dense_logits.finish(channels, points, label.grid, view, size, self._table, *to)
                 return result
-            for view, outputs in self._engine(image, times):
+            for _, view, outputs in self._engine([Shown(image)], times):
                 with times.stage("semantic/decode"):
                     self._decode(outputs, view, result)
         return result
@@ -190,15 +213,27 @@ class InstanceNetwork(_Network):
         Adds the stages ``instance/prepare``, ``instance/forward`` and ``instance/decode`` to ``times``. Raises
         :class:`InputError` for another kind of image.
         """
-        manifest, (height, width) = self.manifest, image.shape[:2]
-        found: list[tuple[View, Instances]] = []
+        (found,) = self.together([Shown(image, regions)], times)
+        return found
+
+    @property
+    def batch(self) -> int:
+        """As many images (views, where they are cut) it takes in one pass."""
+        return self._engine.batch
+
+    def together(self, asked: Sequence[Asked], times: StageTimes) -> list[Instances]:
+        """As one call for each of those ``asked``, in as few passes as :attr:`batch` allows."""
+        found: list[list[tuple[View, Instances]]] = [[] for _ in asked]
         with self._engine.lock:
-            for view, outputs in self._engine(image, times, regions):
+            for i, view, outputs in self._engine(asked, times):
                 with times.stage("instance/decode"):
                     things = self._decode(outputs, view)
-                    found.append((view, things if regions is None else uncut(things, view, height, width)))
+                    if asked[i].regions is not None:
+                        things = uncut(things, view, *asked[i].image.shape[:2])
+                    found[i].append((view, things))
         with times.stage("instance/decode"):
-            return merge(found, height, width, manifest.iou)
+            sizes = [(ask.image.shape[0], ask.image.shape[1]) for ask in asked]
+            return [merge(of, *size, self.manifest.iou) for of, size in zip(found, sizes, strict=True)]
 
     def _yolo(self, outputs: list[Float32Array], view: View) -> Instances:
         (anchors, prototypes), manifest, size = outputs, self.manifest, self.manifest.input.size
@@ -236,7 +271,7 @@ class PanopticNetwork(_Network):
         manifest, size = self.manifest, self.manifest.input.size
         result, found = _blank(image), list[tuple[View, Instances]]()
         with self._engine.lock:
-            for view, outputs in self._engine(image, times):
+            for _, view, outputs in self._engine([Shown(image)], times):
                 with times.stage("panoptic/decode"):
                     classes, masks = _probabilities(outputs, manifest)
                     queries.semantic(classes, masks, view, size, self._table, result.labels, result.confidence)

@@ -33,7 +33,8 @@ class Labelled:
 class Facts:
     """What a source says of itself: its ``kind`` in words ("bag", "COCO panoptic" ...); whether it is a ``video``;
     whether its maps tell ``instances`` apart; ``run``, what decided the content of a prediction, where that is
-    recorded; ``notes``, a sentence each, on what was found wrong or taken for granted.
+    recorded; ``notes``, a sentence each, on what was found wrong or taken for granted; ``damage``, that one of them
+    which says where reading had to end, None where all could be read.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Facts:
     instances: bool
     run: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    damage: str | None = None
 
 
 class Source(Protocol):

@@ -68,7 +68,7 @@ class BagSource:
             _refuse_other_classes(classes, self.labels, f"{path}: {root}/{LABEL_INFO_TOPIC}")
         instances = self._topic.name.removesuffix("/image_raw").endswith("panoptic")
         kind = f"{'truth' if truth else 'masks'} on {self._topic.name}"
-        self.facts = Facts(kind, True, instances, run, tuple(notes))
+        self.facts = Facts(kind, True, instances, run, tuple(notes), heard.damage)
 
     @property
     def topic(self) -> str:

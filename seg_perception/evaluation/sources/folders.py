@@ -89,6 +89,10 @@ class FolderPictures:
                     return cls(place)
         return None
 
+    def any_of(self, keys: Collection[Key]) -> bool:
+        """Whether one of ``keys`` has a file."""
+        return not self._files.keys().isdisjoint(keys)
+
     def read(self, keys: Collection[Key]) -> Iterator[tuple[Key, UInt8Array]]:
         """See :class:`~seg_perception.evaluation.sources.Pictures`."""
         for key, file in self._files.items():

@@ -67,10 +67,12 @@ class OpenVinoBackend:
         }
         try:
             self._model = core.read_model(str(path))
+            # More than one image in a pass: any number may come.
+            shape = [1 if manifest.input.batch == 1 else -1, *manifest.input_shape]
             if manifest.input.reshape:
-                self._model.reshape([1, *manifest.input_shape])
+                self._model.reshape(shape)
             else:
-                _fix(self._model, (1, *manifest.input_shape))
+                _fix(self._model, shape)
         except RuntimeError as error:
             raise self._refused(error) from error
         names = (manifest.input.name, *manifest.outputs)
@@ -146,7 +148,7 @@ def _ending_in_labels(model: openvino.Model, port: Any, step: int) -> openvino.M
     return openvino.Model([ops.result(winners), ops.result(points)], [*model.get_parameters(), size])
 
 
-def _fix(model: Any, shape: tuple[int, ...]) -> None:
+def _fix(model: Any, shape: list[int]) -> None:
     """Give the dimensions that ``model`` leaves free their size in ``shape``: only of fixed shapes does OpenVINO fuse
     attention.
     """
