@@ -19,7 +19,10 @@ that was out by then. Answers of the cascade are out one semantic network's time
 they are done; ``in line`` waits for both networks at every frame that it takes, and takes the newest when it is free.
 
 PQ and IDF1 are over the classes with a priority, in percent; true things under 225 pixels are void, and stuff under
-500; ``_100``: both under 100 pixels.
+500; ``_100``: both under 100 pixels. ``small`` is the recall of the small ones: of those with a priority whose visible
+part is 8 to 32 pixels as the square root of its area (as COCO counts), the part that what came out matches with an IoU
+of 0.5 or more; ``small_side``: 8 to 32 pixels along its longer side. Both count what is mostly hidden, too. ``crops``
+beside ``every`` with as many looks is what crops are worth there.
 """
 
 from __future__ import annotations
@@ -40,6 +43,8 @@ from seg_perception import scenario
 from seg_perception.cascade import CascadeConfig
 from seg_perception.config import ModelsConfig, PipelineConfig
 from seg_perception.conformance import pixels
+from seg_perception.evaluation.identity import THRESHOLD
+from seg_perception.evaluation.segments import Segments, overlap
 from seg_perception.evaluation.sequence import Scorer, Scores
 from seg_perception.frames import stamp_of
 from seg_perception.labels import LabelSpace
@@ -53,6 +58,9 @@ LABELS = LabelSpace.load("navigation")
 SECOND = 10**9
 VOID = {"": (225, 500), "_100": (100, 100)}
 """Least pixels of true things and of stuff, by the ending of what is scored so."""
+
+SMALL = (8, 32)
+"""Pixels of what counts as small: from, to below."""
 
 Quality = dict[str, Scores]
 """The scores under each convention of :data:`VOID`."""
@@ -156,19 +164,40 @@ def scored(truths: Sequence[np.ndarray], maps: Sequence[np.ndarray | None]) -> Q
     return {name: scorer.scores() for name, scorer in scorers.items()}
 
 
+def small_found(truths: Sequence[np.ndarray], maps: Sequence[np.ndarray]) -> np.ndarray:
+    """``(2, 2)`` how many small true things with a priority the maps of one sequence match, frame by frame, and how
+    many there are: by the square root of their area, and by their longer side; see :data:`SMALL`.
+    """
+    counts = np.zeros((2, 2), np.int64)
+    for truth, seen in zip(truths, maps, strict=True):
+        pair = overlap(truth, seen)
+        t, p = (Segments.predicted(ids, LABELS.things) for ids in (pair.truth, pair.predicted))
+        things = np.flatnonzero((pair.truth >> 16 > 0) & (LABELS.priorities[t.classes] > 0))
+        same = (t.classes[:, None] == p.classes) & (pair.predicted >> 16 > 0)
+        found = ((pair.iou(np.zeros(len(t), np.bool_)) >= THRESHOLD) & same).any(axis=1)[things]
+        sides = [max(np.ptp(axis) + 1 for axis in np.nonzero(truth == number)) for number in pair.truth[things]]
+        for count, size in zip(counts, (np.sqrt(pair.truth_area[things]), np.array(sides)), strict=True):
+            small = (size >= SMALL[0]) & (size < SMALL[1])
+            count += np.count_nonzero(found & small), np.count_nonzero(small)
+    return counts
+
+
 def together(one: Quality, other: Quality) -> Quality:
     """The scores of several sequences."""
     return {name: one[name] + other[name] for name in one}
 
 
-def frame_by_frame(recordings: Sequence[Recording], config: PipelineConfig) -> tuple[Quality, float, float]:
-    """The scores against each frame's own truth, the looks per frame, and the seconds per frame beside the networks."""
-    scores, looks, frames, rest = [], 0, 0, []
+def frame_by_frame(recordings: Sequence[Recording], config: PipelineConfig) -> tuple[Quality, np.ndarray, float, float]:
+    """The scores against each frame's own truth, both recalls of small things, the looks per frame, and the seconds
+    per frame beside the networks.
+    """
+    scores, looks, frames, rest, small = [], 0, 0, [], np.zeros((2, 2))
     for recording in recordings:
         maps, asked, seconds = perceived(recording, config, range(len(recording.frames)))
         scores.append(scored(recording.truths, maps))
+        small += small_found(recording.truths, maps)
         looks, frames, rest = looks + asked, frames + len(maps), rest + seconds
-    return reduce(together, scores), looks / frames, float(np.mean(rest))
+    return reduce(together, scores), small[:, 0] / np.maximum(small[:, 1], 1), looks / frames, float(np.mean(rest))
 
 
 def streaming(
@@ -266,20 +295,20 @@ def main() -> None:
 
     def tell(row: dict[str, Any]) -> None:
         rows.append(row)
-        told = ("rate", "looks", "pq_things", "idf1", "pq_things_100", "idf1_100", "hota", "stq")
-        numbers = "  ".join(f"{k} {row[k]:6.3f}" for k in told)
+        told = ("rate", "looks", "pq_things", "idf1", "pq_things_100", "idf1_100", "hota", "stq", "small", "small_side")
+        numbers = "  ".join(f"{k} {row[k]:6.3f}" for k in told if k in row)
         print(
             f"{row['table']:15} {row['policy']:9} {row['setting']:8} {numbers}  switches {row['id_switches']}",
             flush=True,
         )
 
     for policy, setting, cascade in ways(recordings[0].network is not None):
-        scores, looks, rest = frame_by_frame(recordings, replace(config, cascade=cascade))
+        scores, small, looks, rest = frame_by_frame(recordings, replace(config, cascade=cascade))
         if chosen.rest_ms is not None:
             rest = chosen.rest_ms / 1e3
         rate = 1.0 / (semantic + rest + looks * instance)
         row = line(scores, table="frame by frame", policy=policy, setting=setting, rate=rate, looks=looks)
-        tell(row | {"rest_ms": 1e3 * rest})
+        tell(row | {"small": float(small[0]), "small_side": float(small[1]), "rest_ms": 1e3 * rest})
     scores, rate, looks = streaming(recordings, config, semantic, instance)
     tell(line(scores, table="streaming", policy="in line", setting="every", rate=rate, looks=looks))
     for policy, setting, cascade in beside():

@@ -22,7 +22,7 @@ class SupportConfig:
     """How a carried mask follows the semantic map."""
 
     least: float = option(
-        0.5, "a carried mask of which the semantic map shows less in the track's class is left as it is", ge=0.0, le=1.0
+        0.3, "a carried mask of which the semantic map shows less in the track's class is left as it is", ge=0.0, le=1.0
     )
     reach: float = option(
         0.15, "how far a carried mask's border moves to that of its class, in parts of its box's size", ge=0.0, le=1.0

@@ -31,6 +31,11 @@ TIME_JUMP = NANOSECONDS
 UNLABELLED = 255
 """Class id of a pixel that no class claims; never a class of a label space."""
 
+SMALL = 48.0
+"""Pixels: what is smaller than this, as the square root of its box's area, shows better in a part of the frame that is
+magnified than in the frame as a whole.
+"""
+
 MAX_TRACK_ID = 32767
 """Largest track id: consumers (Hydra) store instance ids as int16."""
 
@@ -97,7 +102,8 @@ class Instances:
 class Look:
     """What the instance network found where it looked: ``instances`` in the pixels of the frame at ``stamp``, which may
     be older than the frame in hand; ``regions`` ``(R, 4)`` float32 x0 y0 x1 y1, the parts of that frame that it saw. A
-    track outside all of them was not looked for, and cannot have been missed.
+    track outside all of them was not looked for, and cannot have been missed; nor was a small one that was last seen in
+    a smaller region, that is, closer.
     """
 
     stamp: int

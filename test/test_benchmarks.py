@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -45,3 +46,31 @@ def test_the_report_has_ratios_to_ours_and_what_they_depend_on(
     assert content["command"] == "python benchmarks/merge.py --runs 3"
     assert content["machine"]["versions"]["numpy"]
     assert "2.5 x" in capsys.readouterr().out
+
+
+def test_small_things_count_as_found_where_half_of_the_union_is_theirs() -> None:
+    from cascade import LABELS, SMALL, small_found
+
+    person, cone, road = (LABELS.id(name) for name in ("person", "cone", "road"))
+
+    def street(side: int, thing: int, x: int = 10) -> np.ndarray:
+        picture = np.full((60, 60), road, np.int32)
+        picture[10 : 10 + side, x : x + side] = thing
+        return picture
+
+    def counts(truth: np.ndarray, found: np.ndarray) -> list[list[int]]:
+        return small_found([truth, truth], [found, found]).tolist()
+
+    least, most = SMALL
+    truth, seen, missed, nothing = street(least, 1 << 16 | person), [2, 2], [0, 2], [0, 0]
+    assert counts(truth, truth) == [seen, seen]
+    assert counts(truth, street(least, 7 << 16 | person, 12)) == [seen, seen]
+    assert counts(truth, street(least, 7 << 16 | person, 13)) == [missed, missed]
+    assert counts(truth, street(least, 7 << 16 | cone)) == [missed, missed]
+    assert counts(truth, street(least, person)) == [missed, missed], "nobody said which one"
+    for side, small in ((least - 1, nothing), (most - 1, seen), (most, nothing)):
+        same = street(side, 1 << 16 | person)
+        assert counts(same, same) == [small, small]
+    tall = np.full((60, 60), road, np.int32)
+    tall[:40, :10] = 1 << 16 | person
+    assert counts(tall, tall) == [seen, nothing]

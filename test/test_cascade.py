@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from seg_perception.cascade import Cascade, CascadeConfig, InstanceWorker, Job, Scene
 from seg_perception.cascade.policies import Situation
-from seg_perception.cascade.regions import SMALL, crops
+from seg_perception.cascade.regions import crops
 from seg_perception.cascade.scene import CELL
 from seg_perception.config import PipelineConfig
 from seg_perception.errors import ConfigError
@@ -25,7 +25,7 @@ from seg_perception.labels import LabelSpace
 from seg_perception.pipeline import Networks, Pipeline
 from seg_perception.timing import StageTimes
 from seg_perception.tracking import TrackerConfig
-from seg_perception.types import Frame, Instances, Mask, Perception, SemanticMap, Tracks
+from seg_perception.types import SMALL, Frame, Instances, Mask, Perception, SemanticMap, Tracks
 
 SECOND = 10**9
 FEW = settings(deadline=None, max_examples=30)

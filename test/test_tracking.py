@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from seg_perception.errors import ConfigError
 from seg_perception.schema import flatten, from_mapping
@@ -15,7 +16,7 @@ from seg_perception.tracking import Tracker, TrackerConfig
 from seg_perception.tracking import tracker as module
 from seg_perception.tracking.ids import IdCounter
 from seg_perception.tracking.timeline import LONGEST
-from seg_perception.types import MAX_TRACK_ID, UNLABELLED, Instances, Look, Mask, Tracks
+from seg_perception.types import MAX_TRACK_ID, SMALL, UNLABELLED, Instances, Look, Mask, Tracks
 
 SIZE = (640, 360)
 CONFIG = TrackerConfig()
@@ -462,6 +463,26 @@ def test_only_what_was_looked_for_can_be_missed() -> None:
     for regions in (np.array([[0, 0, 170, 360]], np.float32), np.zeros((0, 4), np.float32)):
         again = tracker.step(5 * TENTH, SIZE, Look(5 * TENTH, Instances.empty(), regions), CONFIG)
         assert again.visible.tolist() == tracks.visible.tolist()
+
+
+@pytest.mark.parametrize(("side", "overlooked"), [(20.0, True), (SMALL - 1, True), (SMALL + 1, False)])
+def test_what_is_small_is_missed_only_where_it_is_shown_as_close_as_before(side: float, overlooked: bool) -> None:
+    thing, crop = instances((100, 100, 100 + side, 100 + side)), np.array([[50, 60, 370, 240]], np.float32)
+    nothing, frame = Instances.empty(), np.array([[0, 0, *SIZE]], np.float32)
+
+    def visible(*looks: tuple[Instances, NDArray[np.float32]]) -> list[bool]:
+        tracker = Tracker()
+        for n, (found, regions) in enumerate(looks):
+            tracks = tracker.step(n * TENTH, SIZE, Look(n * TENTH, found, regions), replace(CONFIG, min_hits=1))
+        return tracks.visible.tolist()
+
+    assert visible((thing, crop), (nothing, frame)) == [overlooked]
+    assert visible((thing, crop), (nothing, frame), (nothing, crop)) == [False]
+    # Who was seen in the whole frame since is missed there again, and in a crop in any case.
+    assert visible((thing, crop), (thing, frame), (nothing, frame)) == [False]
+    assert visible((thing, frame), (nothing, crop)) == [False]
+    # Frame and crop in one look count as the closer one.
+    assert visible((thing, np.concatenate((frame, crop))), (nothing, frame)) == [overlooked]
 
 
 def test_a_confirmation_waits_for_a_look_there() -> None:

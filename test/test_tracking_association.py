@@ -101,6 +101,26 @@ def test_moved_by_whole_pixels_is_a_shift() -> None:
     np.testing.assert_array_equal(picture, expected)
 
 
+@settings(deadline=None)
+@given(SEEDS, st.floats(0.5, 3.0), st.floats(0.5, 3.0), st.floats(0, 40), st.floats(0, 40))
+def test_moved_masks_hold_what_is_covered_by_half(seed: int, wide: float, high: float, dx: float, dy: float) -> None:
+    mask = random_mask(np.random.default_rng(seed))
+    place = rectangles([mask])[0] * (wide, high) + np.array([dx, dy])
+    (out,) = moved([mask], place[None], (200, 200))
+    picture = np.zeros((200, 200), np.bool_)
+    picture[out.y :, out.x :][: out.bits.shape[0], : out.bits.shape[1]] = out.bits
+    # How much of each pixel is covered: the mask is 1 at its pixels' centres, 0 at those around it.
+    spots = [(np.arange(200) + 0.5 - start) / by - 0.5 for start, by in zip(place[0], (wide, high), strict=True)]
+    across, along = (
+        np.maximum(1.0 - np.abs(at[:, None] - np.arange(n)), 0.0)
+        for at, n in zip(spots, mask.bits.shape[::-1], strict=True)
+    )
+    covered = along @ mask.bits.astype(float) @ across.T
+    # OpenCV's weights have 32 steps along each axis.
+    sure = np.abs(covered - 0.5) > 0.07
+    np.testing.assert_array_equal(picture[sure], covered[sure] > 0.5)
+
+
 def test_moved_to_double_size_repeats_every_pixel() -> None:
     mask = Mask(2, 3, np.array([[True, False], [False, True]]))
     (out,) = moved([mask], rectangles([mask]) * 2, (100, 100))

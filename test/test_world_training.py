@@ -16,9 +16,17 @@ import torch
 from tools.train import variety
 from tools.train.data import SMALLEST, Batch, Shards, VariedBatches, plain_batch, training_batch
 from tools.train.evaluate import decode, score
-from tools.train.losses import assign, iou, losses
-from tools.train.networks import InstanceNetwork, Network, SemanticNetwork, cell_centres, parameters
-from tools.train.run import PEAK, VARIED_PEAK, Trainer
+from tools.train.losses import assign, iou, losses, semantic_losses, total
+from tools.train.networks import (
+    InstanceNetwork,
+    Network,
+    SemanticNetwork,
+    cell_centres,
+    deepened,
+    parameters,
+    restored,
+)
+from tools.train.run import PEAK, TASKS, VARIED_PEAK, Trainer, Varied
 from tools.world.variants import CLASS_ID, CLASSES, THINGS
 
 
@@ -99,7 +107,9 @@ def test_the_rate_starts_anew_for_the_varied_steps(shards: Shards, tmp_path: Pat
     for name in ("train", "val", "drives"):
         (tmp_path / name).mkdir()
         np.save(tmp_path / name / "00000.npy", np.stack([_view()] * 2))
-    trainer = Trainer(tmp_path, tmp_path / "out", steps=400, varied=200, seed=0)
+    trainer = Trainer(
+        Network(), TASKS["both"], tmp_path, tmp_path / "out", 400, Varied(200, VariedBatches((64, 32)), VARIED_PEAK), 0
+    )
     rates = []
     for step in (0, 300, 399, 400, 500, 599):
         trainer.step = step
@@ -163,18 +173,45 @@ def test_losses_fall_when_the_answer_is_right(shards: Shards) -> None:
     right = losses((20 * truth, prototypes, (corners, scores.logit(), coefficients)), batch, None, (0, 0))
     wrong = losses((-20 * truth, -prototypes, (corners + 8, -scores.logit(), coefficients)), batch, None, (0, 0))
     for name in ("semantic", "classes", "boxes", "masks"):
-        assert getattr(right, name) < 0.5 * getattr(wrong, name), name
-    assert right.semantic < 0.01
-    assert right.boxes < 0.01
+        assert right[name] < 0.5 * wrong[name], name
+    assert right["semantic"] < 0.01
+    assert right["boxes"] < 0.01
 
 
 def test_a_picture_without_things_gives_finite_losses() -> None:
     empty = torch.zeros(1, 1, dtype=torch.long)
     plain = torch.zeros(1, 96, 160, dtype=torch.long)
     batch = Batch(torch.rand(1, 3, 96, 160), plain, plain, empty, empty, torch.zeros(1, 1, 4))
-    found = losses(Network().train()(torch.rand(2, 3, 96, 160)), _doubled(batch), None, (1, 1))
-    found.total.backward()
-    assert torch.isfinite(found.total)
+    found = total(losses(Network().train()(torch.rand(2, 3, 96, 160)), _doubled(batch), None, (1, 1)))
+    found.backward()
+    assert torch.isfinite(found)
+
+
+def test_the_semantic_half_alone_has_the_same_loss(shards: Shards) -> None:
+    torch.manual_seed(0)
+    network, batch = Network().eval(), plain_batch(shards, range(2), (160, 96))
+    both = losses(network(batch.image), batch, None, (0, 1))
+    alone = semantic_losses(network.segment(batch.image), batch, None, (0, 1))
+    assert alone.keys() == {"semantic"}
+    torch.testing.assert_close(alone["semantic"], both["semantic"])
+
+
+def test_a_deeper_network_begins_with_what_the_other_knows() -> None:
+    torch.manual_seed(0)
+    network, image = Network().train(), torch.rand(2, 3, 96, 160)
+    network(image)  # running means that are not zero
+    deeper = deepened(network, (1, 2, 3, 2, 2)).eval()
+    for mine, other in zip(_flat(deeper(image)), _flat(network.eval()(image)), strict=True):
+        torch.testing.assert_close(mine, other)
+    again = restored(deeper.state_dict()).eval()
+    torch.testing.assert_close(again.segment(image), deeper.segment(image))
+    loss = deeper.train().segment(image).square().mean()
+    loss.backward()
+    assert deeper.backbone.stages[0][1].second[1].weight.grad.abs().max() > 0  # the new block learns
+
+
+def _flat(outputs: tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...]]) -> list[torch.Tensor]:
+    return [outputs[0], outputs[1], *outputs[2]]
 
 
 def _doubled(batch: Batch) -> Batch:

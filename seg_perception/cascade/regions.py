@@ -11,10 +11,7 @@ import numpy as np
 
 from seg_perception.cascade.policies import Situation
 from seg_perception.cascade.scene import CELL
-from seg_perception.types import Float32Array, Float64Array
-
-SMALL = 48.0
-"""Pixels: a track whose box is smaller than this, as the square root of its area, is worth a crop."""
+from seg_perception.types import SMALL, Float32Array, Float64Array
 
 _MARGIN = 8.0
 """Pixels around a box that must be in a crop, so that it is not taken for cut."""

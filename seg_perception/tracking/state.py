@@ -37,7 +37,7 @@ VOTE_MEMORY = 0.95
 MAX_GROWTH = math.log(2.0)
 """An unseen track's size at most doubles or halves: beyond that the prediction is a guess."""
 
-_BOX, _ORIGIN, _TIME, _INTEGERS, _VOTES = ROWS, ROWS + 5, ROWS + 9, ROWS + 10, ROWS + 15
+_BOX, _ORIGIN, _TIME, _ZOOM, _INTEGERS, _VOTES = ROWS, ROWS + 5, ROWS + 9, ROWS + 10, ROWS + 11, ROWS + 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Detections:
 
 
 class State:
-    """N tracks: ``cells`` ``(27 + classes so far, N)``, whose rows have names here, all of them views, some as
+    """N tracks: ``cells`` ``(28 + classes so far, N)``, whose rows have names here, all of them views, some as
     integers; ``masks`` ``(N,)`` those of the last detections.
     """
 
@@ -105,6 +105,8 @@ class State:
         """``(4, N)`` the filter's position when the track was last seen: its way since then carries box and mask."""
         self.time: Float64Array = cells[_TIME]
         """``(N,)`` the tracker's own time when the track was last seen."""
+        self.zoom: Float64Array = cells[_ZOOM]
+        """``(N,)`` how much closer than the whole frame the look was that last saw the track."""
         self.seen: Int64Array = integers[0]
         """``(N,)`` the stamp of the last detection."""
         self.hits: Int64Array = integers[1]
@@ -150,16 +152,17 @@ class State:
         self,
         rows: IndexArray,
         found: Detections,
+        zoom: Float64Array,
         looked: BoolArray,
         stamp: int,
         time: float,
         noise: float,
         sighting: int = 0,
     ) -> State:
-        """What a look makes of the tracks: ``rows`` are corrected by what they were ``found`` as, row by row; of the
-        others those that were ``looked`` for are hidden, or end where they had no id; and each detection that is left
-        starts a track. ``sighting`` is the number of the first of ``found``. The classes that were found must have room
-        (:meth:`widened`).
+        """What a look makes of the tracks: ``rows`` are corrected by what they were ``found`` as, row by row, and as
+        close as ``zoom`` ``(len(found),)``; of the others those that were ``looked`` for are hidden, or end where they
+        had no id; and each detection that is left starts a track. ``sighting`` is the number of the first of ``found``.
+        The classes that were found must have room (:meth:`widened`).
         """
         n, seen = len(self), self.cells.take(rows, axis=1)
         if len(found) > len(rows):
@@ -168,7 +171,7 @@ class State:
         Filters(seen[:ROWS]).update(measurements(found.boxes), noise)
         seen[_BOX:_ORIGIN] = found.numbers
         seen[_ORIGIN:_TIME] = seen[:4]
-        seen[_TIME] = time
+        seen[_TIME], seen[_ZOOM] = time, zoom
         integers, votes = seen[_INTEGERS:_VOTES].view(np.int64), seen[_VOTES:]
         integers[0] = stamp
         integers[1] += 1

@@ -20,7 +20,7 @@ from seg_perception.tracking.ids import IdCounter
 from seg_perception.tracking.points import Picture
 from seg_perception.tracking.state import HIDDEN, UNCONFIRMED, Detections, State
 from seg_perception.tracking.timeline import Moment, Timeline
-from seg_perception.types import BoolArray, Float32Array, Float64Array, IndexArray, Look, Tracks, UInt8Array
+from seg_perception.types import SMALL, BoolArray, Float32Array, Float64Array, IndexArray, Look, Tracks, UInt8Array
 
 MAX_TRACKS = 1000
 """Live tracks of one camera; beyond it hidden ones go, the longest unseen first, so that the state stays bounded
@@ -32,6 +32,9 @@ SIGMAS = 3.0
 
 LOOKED_AT = 0.8
 """The part of a track's box that must lie in one region for the track to have been looked for there."""
+
+AS_CLOSE = 0.9
+"""What is small must be shown at least so many times as large as when it was last seen, to have been looked for."""
 
 WORTH = np.array([[1.0, 0.3], [1.0, 1e-3], [1e-6, 0.0]])
 """What an overlap counts: of visible, hidden and unconfirmed tracks (rows) with high- and low-scored detections.
@@ -97,7 +100,8 @@ class Tracker:
 
         ``size`` is the image's (width, height). ``look`` is what the network brings back now, if anything: of this
         frame or of an older one, which is then made up for as if it had come in time; one that is older than another
-        before it is ignored. Only tracks in its regions can be missed. Detections that are not finite, unlabelled,
+        before it is ignored. Only tracks in its regions can be missed, small ones only in those that show them as close
+        as they were last seen. Detections that are not finite, unlabelled,
         empty or outside the image are ignored. ``motion`` ``(2, 3)`` is how the image moved since the frame before
         (see :class:`~seg_perception.tracking.motion.CameraMotion`), None where that is not known. ``picture`` is the
         frame's: in it is measured how each thing has moved since it was seen (:mod:`~seg_perception.tracking.points`);
@@ -156,14 +160,23 @@ class Tracker:
         self._state = self._state.widened(int(found.labels.max(initial=0)) + 1)
         boxes = self._state.boxes()
         rows, picks = self._associate(boxes, found, config)
-        looked = _looked_for(boxes, look.regions, self._size)
-        first, noise = self._sightings, config.noise
-        self._state = self._state.after(rows, found.take(picks), looked, look.stamp, time, noise, first)
+        found = found.take(picks)
+        zoom, first = _shown(found.boxes, look.regions, self._size), self._sightings
+        looked = self._looked_for(boxes, _shown(boxes, look.regions, self._size))
+        self._state = self._state.after(rows, found, zoom, looked, look.stamp, time, config.noise, first)
         self._crowd_out()
         self._confirm(config.min_hits)
         if self._timeline.anchor.picture is not None:
             self._follow(first)
         self._sightings += len(picks)
+
+    def _looked_for(self, boxes: Float64Array, shown: Float64Array) -> BoolArray:
+        """``(N,)`` whether a look that showed the tracks' ``boxes`` ``(4, N)`` so close (``shown``, see :func:`_shown`)
+        would have found them: what is small, and was last seen from closer, it may well have overlooked.
+        """
+        small = (boxes[2:] - boxes[:2]).prod(axis=0) < SMALL * SMALL
+        looked: BoolArray = shown > np.where(small, self._state.zoom * AS_CLOSE, 0.0)
+        return looked
 
     def _follow(self, first: int) -> None:
         """Follow what was seen by the last look, whose sightings are ``first`` and later ones, and no longer what it
@@ -306,18 +319,18 @@ class Value:
         return worth
 
 
-def _looked_for(boxes: Float64Array, regions: Float32Array, size: tuple[int, int]) -> BoolArray:
-    """``(N,)`` whether one of ``regions`` ``(R, 4)`` has most of what an image of ``size`` shows of each box
-    ``(4, N)``; a region that is the whole image has all.
+def _shown(boxes: Float64Array, regions: Float32Array, size: tuple[int, int]) -> Float64Array:
+    """``(N,)`` how much closer than the whole frame the ``regions`` ``(R, 4)`` show each box ``(4, N)`` of an image of
+    ``size``: the closest of those that have most of what the image shows of it; 0 where none has.
     """
     width, height = size
-    for x0, y0, x1, y1 in regions.tolist():
-        if x0 <= 0.0 and y0 <= 0.0 and x1 >= width and y1 >= height:
-            return np.ones(boxes.shape[1], np.bool_)
+    if regions.tolist() == [[0.0, 0.0, width, height]]:
+        return np.ones(boxes.shape[1])
     low, high = np.maximum(boxes[:2], 0.0), np.minimum(boxes[2:], [[width], [height]])
-    area = (high - low).prod(axis=0)
-    looked = np.zeros(boxes.shape[1], np.bool_)
+    area = np.where((high > low).all(axis=0), (high - low).prod(axis=0), np.inf)
+    shown = np.zeros(boxes.shape[1])
     for x0, y0, x1, y1 in regions.tolist():
         common = np.minimum(high, [[x1], [y1]]) - np.maximum(low, [[x0], [y0]])
-        looked |= np.maximum(common, 0.0).prod(axis=0) >= LOOKED_AT * area
-    return looked & (high > low).all(axis=0)
+        most = np.maximum(common, 0.0).prod(axis=0) >= LOOKED_AT * area
+        np.maximum(shown, most * min(width / (x1 - x0), height / (y1 - y0)), out=shown)
+    return shown

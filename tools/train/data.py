@@ -19,6 +19,8 @@ Pixels = NDArray[np.uint8]
 
 SMALLEST = 24
 """Things with fewer visible pixels in the crop teach nothing: their cells are left out of the loss."""
+SCALES = (0.75, 1.35)
+"""How much larger than they were drawn varied views are shown."""
 _FIRST_THING = CLASS_ID[THINGS[0]]
 
 
@@ -68,7 +70,7 @@ class VariedBatches:
     (``scales`` of how they were drawn), repainted, seen by other cameras, and a share of them put together by four.
     """
 
-    def __init__(self, size: tuple[int, int], scales: tuple[float, float] = (0.75, 1.35), fours: float = 0.15) -> None:
+    def __init__(self, size: tuple[int, int], scales: tuple[float, float] = SCALES, fours: float = 0.15) -> None:
         self._size, self._scales, self._fours, self._patterns = size, scales, fours, patterns()
 
     def draw(self, pools: Sequence[Shards], rng: np.random.Generator, count: int) -> Batch:

@@ -15,7 +15,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from tools.train.networks import InstanceNetwork, Network, SemanticNetwork
+from tools.train.networks import InstanceNetwork, SemanticNetwork, restored
 from tools.world.variants import CLASSES, THINGS
 
 SEMANTIC_SIZE, INSTANCE_SIZE = (512, 288), (640, 352)
@@ -32,13 +32,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.train.export", description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("folder", type=Path, nargs="?", default=SHIPPED, help="default: config/models, what is shipped")
+    parser.add_argument(
+        "--instance-size", type=int, nargs=2, default=INSTANCE_SIZE, metavar=("WIDTH", "HEIGHT"), help="of its input"
+    )
     chosen = parser.parse_args()
-    network = Network()
-    network.load_state_dict(torch.load(chosen.checkpoint, weights_only=True)["average"])
+    network = restored(torch.load(chosen.checkpoint, weights_only=True)["average"])
     chosen.folder.mkdir(parents=True, exist_ok=True)
     export(SemanticNetwork(network), chosen.folder / "world_semantic.onnx", SEMANTIC_SIZE, ["logits"], CLASSES)
     outputs = ["output0", "output1"]
-    export(InstanceNetwork(network), chosen.folder / "world_instance.onnx", INSTANCE_SIZE, outputs, THINGS)
+    export(
+        InstanceNetwork(network), chosen.folder / "world_instance.onnx", tuple(chosen.instance_size), outputs, THINGS
+    )
 
 
 def export(

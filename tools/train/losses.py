@@ -16,19 +16,15 @@ MOST_MASKS = 160
 """Masks per batch that enter the mask loss; a random choice of the matched cells when there are more."""
 
 
-@dataclass(frozen=True)
-class Losses:
-    """Each a mean; ``total`` weighs them."""
+WEIGHTS = {"semantic": 1.5, "classes": 1.0, "boxes": 2.0, "masks": 1.5}
+"""What each part counts in the number to minimise."""
 
-    semantic: Tensor
-    classes: Tensor
-    boxes: Tensor
-    masks: Tensor
+Parts = dict[str, Tensor]
 
-    @property
-    def total(self) -> Tensor:
-        """The number to minimise."""
-        return 1.5 * self.semantic + self.classes + 2.0 * self.boxes + 1.5 * self.masks
+
+def total(parts: Parts) -> Tensor:
+    """The number to minimise."""
+    return torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
 
 
 def losses(
@@ -36,19 +32,25 @@ def losses(
     batch: Batch,
     weights: Tensor | None,
     phase: tuple[int, int],
-) -> Losses:
-    """All losses of a batch. ``weights`` by class or None; ``phase`` (row, column, each 0 or 1) picks which of the four
-    pixels under a cell of the half-resolution outputs is its truth: drawn anew each time, it makes the mean exact.
+) -> Parts:
+    """All losses of a batch, a mean each. ``weights`` by class or None; ``phase`` (row, column, each 0 or 1) picks
+    which of the four pixels under a cell of the half-resolution outputs is its truth: drawn anew each time, it makes
+    the mean exact.
     """
     semantic, prototypes, (corners, logits, coefficients) = outputs
-    labels, things = (truth[:, phase[0] :: 2, phase[1] :: 2] for truth in (batch.semantic, batch.thing))
+    things = batch.thing[:, phase[0] :: 2, phase[1] :: 2]
     match = assign(corners.detach(), logits.detach().float().sigmoid(), batch)
-    return Losses(
-        semantic_loss(semantic.float(), labels, weights),
-        class_loss(logits.float(), match, batch),
-        box_loss(corners, match, batch),
-        mask_loss(prototypes.float(), coefficients, things, match, batch),
-    )
+    return {
+        **semantic_losses(semantic, batch, weights, phase),
+        "classes": class_loss(logits.float(), match, batch),
+        "boxes": box_loss(corners, match, batch),
+        "masks": mask_loss(prototypes.float(), coefficients, things, match, batch),
+    }
+
+
+def semantic_losses(logits: Tensor, batch: Batch, weights: Tensor | None, phase: tuple[int, int]) -> Parts:
+    """As :func:`losses`, of the semantic half alone."""
+    return {"semantic": semantic_loss(logits.float(), batch.semantic[:, phase[0] :: 2, phase[1] :: 2], weights)}
 
 
 def semantic_loss(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:

@@ -5,6 +5,8 @@ Only 3x3 and 1x1 convolutions, batch norm and ReLU: what every runtime fuses and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
@@ -139,6 +141,11 @@ class Network(nn.Module):
         levels, fine = self.features(image)
         return self.semantic(fine), self.prototypes(fine), self.boxes(levels)
 
+    def segment(self, image: Tensor) -> Tensor:
+        """The semantic logits alone, ``(B, 13, H / 2, W / 2)``."""
+        logits: Tensor = self.semantic(self.features(image)[1])
+        return logits
+
 
 class SemanticNetwork(nn.Module):
     """The semantic half: ``images`` → ``logits`` ``(B, 13, H / 2, W / 2)``."""
@@ -149,8 +156,7 @@ class SemanticNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""
-        logits: Tensor = self.network.semantic(self.network.features(images)[1])
-        return logits
+        return self.network.segment(images)
 
 
 class InstanceNetwork(nn.Module):
@@ -169,6 +175,27 @@ class InstanceNetwork(nn.Module):
         low, high = corners[..., :2], corners[..., 2:]
         rows = torch.cat([(low + high) / 2, high - low, logits.float().sigmoid(), coefficients], 2)
         return rows.transpose(1, 2), self.network.prototypes(fine)
+
+
+def restored(state: Mapping[str, Tensor]) -> Network:
+    """The network that a checkpoint's ``network`` or ``average`` is of, as deep as that one was."""
+    blocks = {tuple(name.split(".")[2:4]) for name in state if name.startswith("backbone.stages.")}
+    stages = 1 + max(int(stage) for stage, _ in blocks)
+    network = Network(depths=tuple(sum(int(stage) == s for stage, _ in blocks) - 1 for s in range(stages)))
+    network.load_state_dict(state)
+    return network
+
+
+def deepened(network: Network, depths: tuple[int, ...]) -> Network:
+    """A network of more residual blocks that at first computes what ``network`` does: a new block adds zero to what it
+    is given (Chen et al. 2016, Net2Net; the zero is Goyal et al.'s, 2017), and learns from there.
+    """
+    larger = Network(depths=depths)
+    for module in larger.modules():
+        if isinstance(module, Residual):
+            nn.init.zeros_(module.second[1].weight)
+    larger.load_state_dict({**larger.state_dict(), **network.state_dict()})
+    return larger
 
 
 def parameters(module: nn.Module) -> int:

@@ -6,16 +6,19 @@ import argparse
 import copy
 import os
 import time
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from tools.train.data import Shards, VariedBatches, training_batch
+from tools.train.data import SCALES, Shards, VariedBatches, training_batch
 from tools.train.evaluate import score
-from tools.train.losses import losses
-from tools.train.networks import Network, parameters
+from tools.train.losses import Parts, losses, semantic_losses, total
+from tools.train.networks import Network, deepened, parameters, restored
 from tools.world.variants import CLASSES
 
 
@@ -46,27 +49,59 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="a folder for checkpoint.pt and log.txt")
     parser.add_argument("--steps", type=int, default=12000)
     parser.add_argument("--varied", type=int, default=0, help="as many steps more, on views made more varied")
+    parser.add_argument("--task", choices=TASKS, default="both", help="semantic: that half alone")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--save-every", type=int, default=200, help="steps")
     parser.add_argument("--score-every", type=int, default=1000, help="steps")
+    start = parser.add_argument_group("from a trained network", "with --steps 0")
+    start.add_argument("--start", type=Path, help="the checkpoint whose weights it begins with")
+    start.add_argument("--depths", type=int, nargs=5, help="residual blocks by stage, for a deeper one")
+    start.add_argument("--scales", type=float, nargs=2, default=SCALES, help="of varied views (default: %(default)s)")
+    start.add_argument("--varied-peak", type=float, default=VARIED_PEAK, help="learning rate (default: %(default)s)")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    Trainer(chosen.data, chosen.out, chosen.steps, chosen.varied, chosen.seed).run(
-        chosen.save_every, chosen.score_every
-    )
+    torch.manual_seed(chosen.seed)
+    network = Network()
+    if chosen.start:
+        network = restored(torch.load(chosen.start, weights_only=True)["average"])
+    if chosen.depths:
+        network = deepened(network, tuple(chosen.depths))
+    varied = Varied(chosen.varied, VariedBatches(VARIED.size, tuple(chosen.scales)), chosen.varied_peak)
+    trainer = Trainer(network, TASKS[chosen.task], chosen.data, chosen.out, chosen.steps, varied, chosen.seed)
+    trainer.run(chosen.save_every, chosen.score_every)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained: which outputs of the network, and by which losses of them."""
+
+    forward: Callable[[Network, torch.Tensor], Any]
+    losses: Callable[..., Parts]
+
+
+TASKS = {"both": Task(Network.forward, losses), "semantic": Task(Network.segment, semantic_losses)}
+
+
+@dataclass(frozen=True)
+class Varied:
+    """The steps on views made more varied: how many, where they come from, the highest learning rate."""
+
+    steps: int
+    batches: VariedBatches
+    peak: float
 
 
 class Trainer:
     """Network, its running average, optimiser and step; everything that a checkpoint holds."""
 
-    def __init__(self, data: Path, out: Path, steps: int, varied: int, seed: int) -> None:
-        self._data, self._out, self._steps, self._seed = data, out, steps, seed
-        self._varied, self._batches = varied, VariedBatches(VARIED.size)
-        self._last = steps + varied
+    def __init__(
+        self, network: Network, task: Task, data: Path, out: Path, steps: int, varied: Varied, seed: int
+    ) -> None:
+        self._task, self._data, self._out, self._steps, self._seed, self._varied = task, data, out, steps, seed, varied
+        self._last = steps + varied.steps
         out.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(seed)
-        self.network = Network()
+        self.network = network
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network)
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
@@ -84,17 +119,15 @@ class Trainer:
         training = self._pools()
         views = " + ".join(str(len(pool)) for pool in training)
         self._say(f"{parameters(self.network)} parameters, {views} views, step {self.step} of {self._last}")
-        started, sums, since = time.monotonic(), np.zeros(4), 0
+        started, sums, since = time.monotonic(), Counter[str](), 0
         while self.step < self._last:
-            sums += self._advance(training)
+            sums.update(self._advance(training))
             since += 1
             if self.step % 50 == 0:
                 rate = since * self._stage.batch / (time.monotonic() - started)
-                parts = zip(("semantic", "classes", "boxes", "masks"), sums / since, strict=True)
-                self._say(
-                    f"step {self.step} {rate:.1f} views/s " + " ".join(f"{name} {mean:.3f}" for name, mean in parts)
-                )
-                started, sums, since = time.monotonic(), np.zeros(4), 0
+                means = " ".join(f"{name} {total / since:.3f}" for name, total in sums.items())
+                self._say(f"step {self.step} {rate:.1f} views/s {means}")
+                started, sums, since = time.monotonic(), Counter[str](), 0
             if self.step % save_every == 0 or self.step == self._last:
                 self._save()
                 training = self._pools()  # more may have been rendered meanwhile
@@ -110,39 +143,38 @@ class Trainer:
 
     def _pools(self) -> list[Shards]:
         """Single views, and drives where varied steps need them."""
-        return [Shards(self._data / name) for name in ("train", "drives")[: 2 if self._varied else 1]]
+        return [Shards(self._data / name) for name in ("train", "drives")[: 2 if self._varied.steps else 1]]
 
-    def _advance(self, training: list[Shards]) -> np.ndarray:
+    def _advance(self, training: list[Shards]) -> dict[str, float]:
         stage = self._stage
         rng = np.random.default_rng([self._seed, self.step])
         torch.manual_seed(self._seed * 1_000_003 + self.step)
         if stage is VARIED:
-            batch = self._batches.draw(training, rng, stage.batch)
+            batch = self._varied.batches.draw(training, rng, stage.batch)
         else:
             batch = training_batch(training[0], rng, stage.batch, stage.size, stage.closest)
         for group in self._optimiser.param_groups:
             group["lr"] = self.rate
         self.network.train()
-        with torch.autocast("cpu", torch.bfloat16):
-            outputs = self.network(batch.image)
         phase = (int(rng.integers(2)), int(rng.integers(2)))
         weights = self._weights() if self.step < WEIGHTED * self._steps else None
-        found = losses(outputs, batch, weights, phase)
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs = self._task.forward(self.network, batch.image)
+        parts = self._task.losses(outputs, batch, weights, phase)
         self._optimiser.zero_grad(set_to_none=True)
-        found.total.backward()  # type: ignore[no-untyped-call]
+        total(parts).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
         self._optimiser.step()
         self.step += 1
         self._follow()
-        parts = (found.semantic, found.classes, found.boxes, found.masks)
-        return np.array([float(part.detach()) for part in parts])
+        return {name: float(part.detach()) for name, part in parts.items()}
 
     @property
     def rate(self) -> float:
         """The learning rate of this step."""
         if self.step < self._steps:
             return PEAK * _cosine(self.step, self._steps, WARM_UP)
-        return VARIED_PEAK * _cosine(self.step - self._steps, self._varied, VARIED_WARM_UP)
+        return self._varied.peak * _cosine(self.step - self._steps, self._varied.steps, VARIED_WARM_UP)
 
     @staticmethod
     def _weights() -> torch.Tensor:

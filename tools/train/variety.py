@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.world.textures import any_colour, blend, noise
-from tools.world.variants import CLASSES
+from tools.world.variants import CLASS_ID, CLASSES
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -24,6 +24,8 @@ PART_LIMIT = 64
 _SEGMENTS = len(CLASSES) + 256
 _RECOLOURED, _COVERED = 0.45, 0.3
 """Share of segments that get other colours, and another texture."""
+_GROUND = [CLASS_ID[name] for name in ("road", "sidewalk", "terrain")]
+"""What only its texture tells apart: never under another one."""
 
 
 def patterns(count: int = PATTERNS) -> list[Pixels]:
@@ -71,6 +73,7 @@ def repaint(image: Pixels, truth: Pixels, other: Pixels, bank: list[Pixels], rng
     offset = (mean * tint * (1 - contrast) + shift).astype(np.float32)
     result = (pixels * np.take(gain, flat, 0) + np.take(offset, flat, 0)).reshape(image.shape)
     weight = np.where(rng.random(_SEGMENTS) < _COVERED, rng.uniform(0.2, 0.9, _SEGMENTS), 0.0).astype(np.float32)
+    weight[_GROUND] = 0.0
     first = rng.random(_SEGMENTS) < 0.5
     light = np.sqrt(np.clip(pixels.mean(1) / np.maximum(mean.mean(1), 8).astype(np.float32)[flat], 0.1, 3))
     light = light.reshape(segment.shape)[..., None]
