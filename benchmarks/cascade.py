@@ -31,6 +31,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -284,6 +285,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     chosen = parser.parse_args()
+    if chosen.plot and find_spec("matplotlib") is None:
+        parser.error("--plot needs matplotlib: pip install matplotlib")
     loaded = [load(path, chosen.things, chosen.frames) for path in chosen.bags]
     recordings = [recording for recording, _ in loaded]
     measured = float(np.median([s for _, seconds in loaded for s in seconds]))

@@ -49,6 +49,7 @@ def test_the_report_has_ratios_to_ours_and_what_they_depend_on(
 
 
 def test_small_things_count_as_found_where_half_of_the_union_is_theirs() -> None:
+    pytest.importorskip("rosbags", reason="the benchmark reads bags")
     from cascade import LABELS, SMALL, small_found
 
     person, cone, road = (LABELS.id(name) for name in ("person", "cone", "road"))
