@@ -134,7 +134,7 @@ def spread_things(module: Any, images: torch.Tensor, _: object) -> None:
     spread(model.rpn.head.cls_logits, lambda: module(images))
     spread(model.rpn.head.bbox_pred, lambda: module(images), 0.3)
     predictor = model.roi_heads.box_predictor
-    spread(predictor.cls_score, lambda: module(images))
+    spread(predictor.cls_score, lambda: module(images), 5.0)  # else every best score lies about the threshold
     spread(predictor.bbox_pred, lambda: module(images), 0.5)
     spread(model.roi_heads.mask_predictor.mask_fcn_logits, lambda: module(images))
 
