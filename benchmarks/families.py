@@ -208,7 +208,7 @@ def main() -> int:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         content = {"machine": machine(), "rows": [asdict(row) for row in rows]}
         arguments.json.write_text(json.dumps(content, indent=1) + "\n")
-    return int(any(row.refused or row.network_agrees < 0.999 for row in rows))
+    return int(any(row.refused or min(row.network_agrees, row.bag_agrees) < 0.999 for row in rows))
 
 
 if __name__ == "__main__":

@@ -101,9 +101,9 @@ class Tracker:
         ``size`` is the image's (width, height). ``look`` is what the network brings back now, if anything: of this
         frame or of an older one, which is then made up for as if it had come in time; one that is older than another
         before it is ignored. Only tracks in its regions can be missed, small ones only in those that show them as close
-        as they were last seen. Detections that are not finite, unlabelled,
-        empty or outside the image are ignored. ``motion`` ``(2, 3)`` is how the image moved since the frame before
-        (see :class:`~seg_perception.tracking.motion.CameraMotion`), None where that is not known. ``picture`` is the
+        as they were last seen. Detections that are not finite, unlabelled, empty or outside the image are ignored.
+        ``motion`` ``(2, 3)`` is how the image moved since the frame before (see
+        :class:`~seg_perception.tracking.motion.CameraMotion`), None where that is not known. ``picture`` is the
         frame's: in it is measured how each thing has moved since it was seen (:mod:`~seg_perception.tracking.points`);
         without it that is predicted. A stamp that stands still or goes back takes no time; an image of another size
         starts afresh.

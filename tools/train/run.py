@@ -125,7 +125,7 @@ class Trainer:
             since += 1
             if self.step % 50 == 0:
                 rate = since * self._stage.batch / (time.monotonic() - started)
-                means = " ".join(f"{name} {total / since:.3f}" for name, total in sums.items())
+                means = " ".join(f"{name} {added / since:.3f}" for name, added in sums.items())
                 self._say(f"step {self.step} {rate:.1f} views/s {means}")
                 started, sums, since = time.monotonic(), Counter[str](), 0
             if self.step % save_every == 0 or self.step == self._last:
