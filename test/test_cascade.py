@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from seg_perception.cascade import Cascade, CascadeConfig, InstanceWorker, Job, Scene
 from seg_perception.cascade.policies import Situation
 from seg_perception.cascade.regions import crops
+from seg_perception.cascade.runners import taken_together
 from seg_perception.cascade.scene import CELL
 from seg_perception.config import PipelineConfig
 from seg_perception.errors import ConfigError
@@ -455,6 +456,17 @@ def test_looks_that_wait_go_together_where_the_network_takes_several() -> None:
     assert back[2] is not None
     assert back[1].cost == back[2].cost <= back[1].latency * len(cameras)
     assert back[1].stages == back[2].stages
+
+
+def test_looks_that_go_together_share_what_it_costs() -> None:
+    def together(asked: Sequence[Job], times: StageTimes) -> list[Instances]:
+        times.seconds["instance/forward"] = 1.0
+        return [Instances.empty() for _ in asked]
+
+    wide = Wide()
+    wide.together = together  # type: ignore[method-assign]
+    done = taken_together(wide, [job(0), job(1)])
+    assert [d.stages for d in done] == [{"instance/forward": 0.5}] * 2
 
 
 def test_a_forgotten_look_is_not_collected_and_holds_the_next_one_back_until_it_returns() -> None:

@@ -20,14 +20,25 @@ K = np.array([[150.0, 0, 99.5], [0, 150, 59.5], [0, 0, 1]])
 MODEL = CameraModel(200, 120, "plumb_bob", K, np.zeros(5), np.eye(3), np.column_stack((K, np.zeros(3))))
 
 
+def row_at(pose: np.ndarray, place: float) -> float:
+    """The image row of the ground that is ``place`` metres ahead."""
+    _, y, z = np.linalg.inv(pose)[:3] @ (place, 0.0, 0.0, 1.0)
+    return float(150 * y / z + 59.5)
+
+
+def ahead(pose: np.ndarray, row: float) -> float:
+    """How far ahead the ground is that this row of the image shows."""
+    forward, _, up = pose[:3, :3] @ (0.0, (row - 59.5) / 150, 1.0)
+    return float(pose[2, 3] * forward / -up) if up < 0 else np.inf
+
+
 def seen(height: float, pitch: float, person_at: float) -> PanopticMap:
     """A road up to the horizon, a person in the middle whose feet are ``person_at`` metres ahead, sky above."""
     pose = mounted(height, pitch)
     horizon = 59.5 - 150 * np.tan(pitch)
     rows = np.arange(120)[:, None] * np.ones(200, int)
     semantic = np.where(rows > horizon, ROAD, SKY).astype(np.uint8)
-    _, y, z = np.linalg.inv(pose)[:3] @ (person_at, 0.0, 0.0, 1.0)
-    foot = round(float(150 * y / z + 59.5))
+    foot = round(row_at(pose, person_at))
     semantic[max(foot - 40, 0) : foot, 95:105] = PERSON
     panoptic = semantic.astype(np.int32)
     panoptic[semantic == PERSON] |= 3 << 16
@@ -44,8 +55,10 @@ def test_points_lie_on_the_ground_and_feet_where_they_stand(height: float, pitch
     assert not known[points.labels == SKY].any()
     feet = place[points.labels[known] == PERSON]
     if len(feet):
-        one_pixel = np.hypot(person_at, height) ** 2 / (150 * height)
-        assert np.abs(feet[:, 0] - person_at).max() < 2 * one_pixel
+        # The feet's row, and the last pixel above it, are rounded to whole ones; what a row means grows with distance.
+        row = row_at(pose, person_at)
+        assert ahead(pose, row - 0.5) * 0.999 < feet[:, 0].min()
+        assert feet[:, 0].max() < ahead(pose, row - 1.5) * 1.001
         assert (points.instances[known][points.labels[known] == PERSON] == 3).all()
 
 
