@@ -112,7 +112,8 @@ def replay(bag: Path, out: Path, camera: str, *, node: Words, play: Words = (), 
             "listener": start("listener", ["listen", camera, "--compressed", "-o", heard]),
             "node": start("node", ["node", "--ros-args", *node, "-p", f"trace:={trace}"]),
         }
-        ready = {"listener": "listening below"}
+        # That it has found the node's outputs: discovery can take it seconds in which nothing of them would be heard.
+        ready = {"listener": "has a publisher"}
         if record:
             needed["recorder"] = start("recorder", ["record", *record, "-o", perceived])
             ready["recorder"] = f"{record[0]}: recording"

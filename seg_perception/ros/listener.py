@@ -19,6 +19,7 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
@@ -89,8 +90,11 @@ class PlannerListener(Node):
             self.create_subscription(LabelInfo, f"{camera}/semantic/label_info", self._on_label_info, latched)
         # A camera without calibration has no camera_info: it is waited for once it has been heard.
         self._expected = topics.keys() - {CALIBRATION}
+        self._unmatched = set(topics)
         for topic, kind in topics.items():
-            self.create_subscription(kind, f"{camera}/{topic}", self._receiver(topic), reliable)
+            matched = SubscriptionEventCallbacks(matched=self._matcher(topic))
+            receiver = self._receiver(topic)
+            self.create_subscription(kind, f"{camera}/{topic}", receiver, reliable, event_callbacks=matched)
         source: tuple[Any, str] = (
             (CompressedImage, "image_raw/compressed") if compressed_input else (Image, "image_raw")
         )
@@ -98,6 +102,17 @@ class PlannerListener(Node):
         on_image: Any = self._on_image  # rclpy passes the message's info to a callback that takes two arguments.
         self.create_subscription(source[0], f"{camera}/{source[1]}", on_image, reliable, raw=True)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable)
+
+    @property
+    def connected(self) -> bool:
+        """Whether everything has found its publisher: what comes from now on is heard."""
+        return not self._unmatched
+
+    def _matcher(self, topic: str) -> Any:
+        def match(status: Any) -> None:
+            (self._unmatched.discard if status.current_count else self._unmatched.add)(topic)
+
+        return match
 
     def _on_image(self, data: bytes, info: dict[str, Any]) -> None:
         sec, nanosec, length = struct.unpack_from("<iII", data, 4)
@@ -190,10 +205,13 @@ def listen(
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = PlannerListener(camera, compressed_input)
     say(f"listening below {node.resolve_topic_name(camera)}")
-    started = time.monotonic()
+    started, connected = time.monotonic(), False
     try:
         while time.monotonic() - started < timeout:
             rclpy.spin_once(node, timeout_sec=0.1)
+            if node.connected and not connected:
+                connected = True
+                say(f"every output of {camera} has a publisher")
             if node.heard.images and time.monotonic() - node.last_message > idle:
                 break
     except KeyboardInterrupt:
