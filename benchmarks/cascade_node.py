@@ -1,11 +1,11 @@
 """How old masks are with a slow instance network beside the semantic one, and without it.
 
-    python benchmarks/cascade_node.py [--rounds 2] [--hz HZ] [--set NAME:=VALUE ...] [--json OUT]
+    python benchmarks/cascade_node.py [--rounds 2] [--hz HZ] [--instance MANIFEST] [--set NAME:=VALUE ...] [--json OUT]
 
 The demo's bag is played over DDS to the real node at a rate at which the semantic chain alone takes half of the
 machine's time (measured first, or ``--hz``), in turns: without an instance network; with one that costs ten forward
-passes, as often as it can and within a budget. It is the shipped one in nine tiles and the whole image. Other work on
-the machine counts against all alike. Needs rclpy, openvino, the bag and the weights.
+passes, as often as it can and within a budget. It is the shipped one in nine tiles and the whole image, or
+``--instance``. Other work on the machine counts against all alike. Needs rclpy, openvino, the bag and the weights.
 """
 
 from __future__ import annotations
@@ -79,13 +79,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--hz", type=float, help="take this instead of measuring it")
     parser.add_argument("--bag", type=Path, default=ROOT / "demo" / "street.mcap")
-    parser.add_argument("--model", default="world_instance", help="manifest of the instance network")
+    parser.add_argument("--instance", type=Path, metavar="MANIFEST", help="take this instance network, as it is")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME:=VALUE", help="parameters of the node")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        compared = ways(slow(chosen.model, Path(folder)))
+        compared = ways(chosen.instance or slow("world_instance", Path(folder)))
         hz = chosen.hz
         if hz is None:
             first = measure(chosen.bag, FIRST_HZ, [*compared["semantic alone"], *chosen.set], Path(folder) / "first")

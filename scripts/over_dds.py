@@ -138,9 +138,10 @@ def _process(log: Path, words: Sequence[str]) -> Iterator[subprocess.Popen[bytes
     # A domain that no robot nearby is likely to use, nor another of these scripts.
     environment = os.environ | {"ROS_DOMAIN_ID": str(1 + os.getpid() % 100), "PYTHONUNBUFFERED": "1"}
     with log.open("wb") as sink:
-        # In a session of its own, so that Ctrl-C reaches it through us alone, in order and once.
+        # In a group of its own, so that Ctrl-C reaches it through us alone, in order and once; but in our session, as
+        # what `ros2 launch` starts: the kernel shares the processor out by sessions first.
         process = subprocess.Popen(
-            words, cwd=ROOT, env=environment, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
+            words, cwd=ROOT, env=environment, stdout=sink, stderr=subprocess.STDOUT, preexec_fn=os.setpgrp
         )
         try:
             yield process

@@ -392,7 +392,7 @@ def job(camera: int, stamp: int = 0) -> Job:
 
 def test_cameras_take_turns_on_the_worker() -> None:
     gate = Gate()
-    worker = InstanceWorker(gate, nice=5)
+    worker = InstanceWorker(gate, "nice")
     cameras = [worker.runner() for _ in range(3)]
     try:
         for number, camera in enumerate(cameras):
@@ -523,22 +523,27 @@ def test_a_worker_that_stops_leaves_what_waits() -> None:
     assert not second.idle
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux")
-def test_the_worker_steps_back_and_nobody_else_does() -> None:
-    niceness: list[int] = []
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are scheduled one by one on Linux")
+@pytest.mark.parametrize("scheduling", ["normal", "nice", "idle"])
+def test_the_worker_steps_back_and_nobody_else_does(scheduling: str) -> None:
+    def shares() -> tuple[int, int]:
+        return os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, get_native_id())
+
+    seen: list[tuple[int, int]] = []
 
     def network(image: np.ndarray, times: StageTimes, regions: Any = None) -> Instances:
-        niceness.append(os.getpriority(os.PRIO_PROCESS, get_native_id()))
+        seen.append(shares())
         return Instances.empty()
 
-    before = os.getpriority(os.PRIO_PROCESS, get_native_id())
-    worker = InstanceWorker(network, nice=7)
+    policy, niceness = before = shares()
+    worker = InstanceWorker(network, scheduling)
     camera = worker.runner()
     camera.start(job(0))
     camera.collect(0, patience=20.0)
     worker.stop()
-    assert niceness == [max(before, 7)]
-    assert os.getpriority(os.PRIO_PROCESS, get_native_id()) == before
+    expected = {"normal": before, "nice": (policy, max(niceness, 10)), "idle": (os.SCHED_IDLE, niceness)}
+    assert seen == [expected[scheduling]]
+    assert shares() == before
 
 
 def crowd(rng: np.random.Generator, count: int) -> Scene:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from seg_perception.tracking import Tracker, TrackerConfig
 from seg_perception.tracking.motion import CameraMotion
 from seg_perception.tracking.points import Picture, _flow
-from seg_perception.tracking.timeline import PICTURES
+from seg_perception.tracking.timeline import PICTURES, STRIDES
 from seg_perception.types import Instances, Look, Mask
 
 SIZE = (640, 360)
@@ -54,6 +54,14 @@ class World:
         centred = 0.5 * (growth - 1.0)  # OpenCV counts from pixels' centres
         place = np.array([[growth, 0.0, x + centred], [0.0, growth, y + centred]])
         return cv2.warpAffine(what, place, SIZE, flags=cv2.INTER_LINEAR, borderMode=border)
+
+
+def painted(mask: Mask) -> np.ndarray:
+    """``mask`` in an image of :data:`SIZE`."""
+    image = np.zeros(SIZE[::-1], np.bool_)
+    height, width = mask.bits.shape
+    image[mask.y : mask.y + height, mask.x : mask.x + width] = mask.bits
+    return image
 
 
 def seen(box: tuple[float, float, float, float], label: int = 2) -> Instances:
@@ -147,7 +155,7 @@ def test_points_that_are_lost_go_with_the_others() -> None:
             image[:, 250:300] = 128
         look = Look(0, seen(world.box(*place)), EVERYWHERE) if frame == 0 else None
         tracks = tracker.step(frame * STEP, SIZE, look, CONFIG, None, Picture.of(image))
-    np.testing.assert_allclose(tracks.boxes[0], world.box(*place), atol=1.0)
+    np.testing.assert_allclose(tracks.boxes[0], world.box(*place), atol=1.5)
 
 
 def test_a_steady_way_teaches_the_filter_its_velocity() -> None:
@@ -162,9 +170,11 @@ def test_a_steady_way_teaches_the_filter_its_velocity() -> None:
     np.testing.assert_allclose(tracks.boxes[0], world.box(*place), atol=4.0)
 
 
-@pytest.mark.parametrize("delay", [1, 3, 7])
-def test_a_late_look_is_carried_as_one_in_time(delay: int) -> None:
-    """Things that were never seen before, that were seen again, that were missed: to the last pixel."""
+@pytest.mark.parametrize(("delay", "pixels"), [(1, 1e-3), (3, 1e-3), (STRIDES, 1e-3), (7, 0.25)])
+def test_a_late_look_is_carried_as_one_in_time(delay: int, pixels: float) -> None:
+    """Things that were never seen before, that were seen again, that were missed: to the last pixel, where every frame
+    in between is a stride.
+    """
     world, motion = World(8, (50, 40)), CameraMotion()
     prompt, late = Tracker(), Tracker()
     waiting: Look | None = None
@@ -182,10 +192,10 @@ def test_a_late_look_is_carried_as_one_in_time(delay: int) -> None:
         other = late.step(frame * STEP, SIZE, waiting if due else None, CONFIG, step, picture)
         if due:
             np.testing.assert_array_equal(one.track_ids, other.track_ids)
-            np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
+            np.testing.assert_allclose(one.boxes, other.boxes, atol=pixels)
             for a, b in zip(one.masks, other.masks, strict=True):
-                assert (a.x, a.y) == (b.x, b.y)
-                np.testing.assert_array_equal(a.bits, b.bits)
+                differ = np.count_nonzero(painted(a) != painted(b))
+                assert differ <= pixels * (sum(a.bits.shape) + sum(b.bits.shape))
 
 
 def test_only_so_many_pictures_are_kept() -> None:

@@ -45,7 +45,13 @@ class CascadeConfig:
         ge=0.0,
         le=60.0,
     )
-    nice: int = option(10, "how far the instance network's thread steps back, as in nice(1)", ge=0, le=19, live=False)
+    scheduling: str = option(
+        "idle",
+        "how the instance network's thread shares the processor: normal, as all others; nice, a tenth of what a busy "
+        "one takes (nice 10); idle, what nobody else wants (SCHED_IDLE)",
+        choices=("normal", "nice", "idle"),
+        live=False,
+    )
     instance_latency: tuple[float, ...] = option(
         (0.0,),
         "offline: seconds from the start of a look to its answer; several are taken in turn, as a trace recorded them",

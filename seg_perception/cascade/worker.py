@@ -13,15 +13,18 @@ from time import monotonic
 
 from seg_perception.cascade.runners import Batching, Finished, Job, Network, taken, taken_together
 
+NICE = 10
+"""How far a thread steps back that is scheduled as ``nice``, as in nice(1)."""
+
 
 class InstanceWorker:
     """Takes the looks of all cameras in the order in which they were begun; those that wait go together where the
-    network takes several. A camera has one look at a time, so that order is in turns. ``nice`` is how far its thread
-    steps back for the others (Linux).
+    network takes several. A camera has one look at a time, so that order is in turns. ``scheduling`` is how its thread
+    shares the processor, as in :class:`CascadeConfig`.
     """
 
-    def __init__(self, network: Network, nice: int = 0) -> None:
-        self._network, self._nice = network, nice
+    def __init__(self, network: Network, scheduling: str = "normal") -> None:
+        self._network, self._scheduling = network, scheduling
         self._most = network.batch if isinstance(network, Batching) else 1
         self._jobs: SimpleQueue[tuple[Threaded, Job] | None] = SimpleQueue()
         self._stopping = False
@@ -44,7 +47,7 @@ class InstanceWorker:
         self._jobs.put((camera, job))
 
     def _run(self) -> None:
-        step_back(self._nice)
+        share_the_processor(self._scheduling)
         while (turns := self._waiting()) and not self._stopping:
             # All cameras pay for the machine together: what one may take is what the others leave it.
             for (camera, _), done in zip(turns, self._take([job for _, job in turns]), strict=True):
@@ -106,12 +109,17 @@ class Threaded:
             self._done.notify()
 
 
-def step_back(nice: int) -> None:
-    """Lower the calling thread's priority; the threads that it starts inherit that. Does nothing where threads have no
-    priority of their own, or the system refuses.
+def share_the_processor(scheduling: str) -> None:
+    """Let the calling thread, and those that it starts, step back as ``scheduling`` says (see :class:`CascadeConfig`).
+    Does nothing where threads are not scheduled one by one, or the system refuses.
     """
-    if nice and sys.platform == "linux":
-        with suppress(OSError):
+    if sys.platform != "linux":
+        return
+    with suppress(OSError):
+        if scheduling == "idle":
+            # Beside its small share this is what lets the others in at once, and not at the end of its time slice.
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        elif scheduling == "nice":
             thread = threading.get_native_id()
             # Never forward: the whole process may have been started further back.
-            os.setpriority(os.PRIO_PROCESS, thread, max(nice, os.getpriority(os.PRIO_PROCESS, thread)))
+            os.setpriority(os.PRIO_PROCESS, thread, max(NICE, os.getpriority(os.PRIO_PROCESS, thread)))

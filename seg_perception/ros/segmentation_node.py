@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from threading import Condition, Lock
 from typing import Any
 
+import cv2
 import numpy as np
 
 from seg_perception.cascade import InstanceWorker
@@ -73,7 +74,7 @@ class SegmentationNode(ManagedNode):
         complain = Complaints(self.get_logger())
         self._trace = trace = Trace(self.config.value.trace, complain)
         if networks.instance is not None:
-            self._instance = InstanceWorker(networks.instance, config.cascade.nice)
+            self._instance = InstanceWorker(networks.instance, config.cascade.scheduling)
         try:
             if config.projection.enabled:
                 self._space = Space(
@@ -154,6 +155,8 @@ def _warm(pipeline: Pipeline) -> None:
 def main(args: Sequence[str] | None = None, load: Load = Networks.load) -> int:
     """Entry point of ``ros2 run seg_perception segmentation``."""
     memory.keep_large_blocks()
+    # OpenCV's own threads wait in a busy loop, on cores that the networks need; nothing here is large enough for them.
+    cv2.setNumThreads(1)
     transport.activate()
     return run(lambda: SegmentationNode(load), args, lambda node: node.config.value.autostart)
 

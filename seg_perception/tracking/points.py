@@ -20,7 +20,7 @@ from seg_perception.types import BoolArray, Float32Array, Float64Array, IndexArr
 WIDTH = 640
 """Pictures are shrunk to about this width: small things need every pixel."""
 
-POINTS = 16
+POINTS = 12
 """Points on each thing."""
 
 LEAST = 4
@@ -31,6 +31,9 @@ WINDOW = 7
 
 LEVELS = 2
 """Times that a picture is halved to find a point that lies far from where it was expected."""
+
+CLOSE_ENOUGH = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03)
+"""A point is looked for in at most ten iterations on each level, until one moves it by less than 0.03 pixels."""
 
 RETURN = 0.5
 """Pixels of a picture by which a point may miss its origin when it is followed back."""
@@ -243,7 +246,11 @@ def _flow(
     factor = np.float32(now.factor)
     start, guess = (np.reshape(p / factor - np.float32(0.5), (-1, 1, 2)) for p in (points, expected))
     flow = partial(
-        cv2.calcOpticalFlowPyrLK, winSize=(WINDOW, WINDOW), maxLevel=LEVELS, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
+        cv2.calcOpticalFlowPyrLK,
+        winSize=(WINDOW, WINDOW),
+        maxLevel=LEVELS,
+        criteria=CLOSE_ENOUGH,
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )
     expected_shift = guess - start
     moved, there, _ = flow(before.grey, now.grey, start, guess)

@@ -20,6 +20,9 @@ LONGEST = 512
 PICTURES = 64
 """Newest frames whose pictures are remembered: older looks are of no use."""
 
+STRIDES = 4
+"""In at most so many steps what was seen in an older frame is followed to now: all of them are paid in one frame."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moment:
@@ -93,16 +96,20 @@ class Timeline:
     def see(self, masks: Sequence[Mask], numbers: Int64Array, velocity: Float64Array) -> None:
         """Things were seen at the anchor: follow what their ``masks`` show from there to now. ``numbers`` are their
         sightings, increasing, and greater than all before; ``velocity`` ``(S, 2)``, pixels per second, is what is known
-        of how they move beside the camera's motion.
+        of how they move beside the camera's motion. Frames that are strided over learn nothing of these things.
         """
-        before = self.anchor
+        before, motion = self.anchor, None
         if before.picture is None:
             return
         points = Points.on(masks, numbers, velocity, before.picture)
+        last = len(self._moments) - 1
+        stride = max(1, -(-last // STRIDES))
         for i, moment in enumerate(self._moments[1:], start=1):
-            points = _followed(points, before, moment.time, moment.step, moment.picture)
-            self._moments[i] = replace(moment, ways=moment.ways.joined(points.ways()))
-            before = moment
+            motion = composed(moment.step, motion)
+            if (last - i) % stride == 0:
+                points = _followed(points, before, moment.time, motion, moment.picture)
+                self._moments[i] = replace(moment, ways=moment.ways.joined(points.ways()))
+                before, motion = moment, None
         self._points = self._points.joined(points)
 
     def keep(self, numbers: Int64Array) -> None:
