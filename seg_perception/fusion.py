@@ -16,7 +16,7 @@ import numpy as np
 
 from seg_perception.labels import LabelSpace
 from seg_perception.schema import option
-from seg_perception.types import BoolArray, Mask, PanopticMap, SemanticMap, Tracks, UInt8Array
+from seg_perception.types import UNLABELLED, BoolArray, Mask, PanopticMap, SemanticMap, Tracks, UInt8Array
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class FusionConfig:
     max_overlap: float = option(
         0.5, "an instance is dropped when more than this part of it lies under better-scored ones", ge=0.0, le=1.0
     )
+    least_stuff: float = option(
+        0.0, "stuff without priority that has a smaller part of the frame than this becomes unlabelled", ge=0.0, le=0.1
+    )
 
 
 def fuse(semantic: SemanticMap, tracks: Tracks, labels: LabelSpace, config: FusionConfig) -> PanopticMap:
@@ -33,7 +36,9 @@ def fuse(semantic: SemanticMap, tracks: Tracks, labels: LabelSpace, config: Fusi
 
     Masks lie inside the map (see :class:`Mask`). A painted pixel gets its track's class, id and score (scaled to
     1..255); every other one keeps what the semantic network said, with track id 0. A track whose class is stuff in
-    ``labels`` paints its class with track id 0. Equal scores are painted in the order of ``tracks``.
+    ``labels`` paints its class with track id 0. Equal scores are painted in the order of ``tracks``. A class of stuff
+    that is left with less than ``config.least_stuff`` of the frame is more often a mistake than not, and becomes
+    unlabelled (detectron2's ``stuff_area_limit``); not one with priority.
     """
     fused = PanopticMap(semantic.labels.copy(), semantic.confidence.copy(), semantic.labels.astype(np.int32))
     claimed = np.zeros(semantic.labels.shape, np.bool_)
@@ -47,7 +52,20 @@ def fuse(semantic: SemanticMap, tracks: Tracks, labels: LabelSpace, config: Fusi
             _paint(fused.semantic, mask, free, label)
             _paint(fused.confidence, mask, free, confidence)
             _paint(fused.panoptic, mask, free, track_id << 16 | label)
+    if config.least_stuff > 0.0:
+        _unlabel_specks(fused, labels, config.least_stuff)
     return fused
+
+
+def _unlabel_specks(fused: PanopticMap, labels: LabelSpace, least: float) -> None:
+    areas = np.asarray(cv2.calcHist([fused.semantic], [0], None, [256], [0, 256])).ravel()
+    specks = ~labels.things & (labels.priorities == 0) & (areas > 0) & (areas < least * fused.semantic.size)
+    specks[UNLABELLED] = False
+    if not specks.any():
+        return
+    gone = np.asarray(cv2.LUT(fused.semantic, specks.view(np.uint8)))
+    for image, nothing in ((fused.panoptic, UNLABELLED), (fused.confidence, 0), (fused.semantic, UNLABELLED)):
+        cv2.copyTo(np.full_like(image, nothing), gone, image)
 
 
 def _claim(mask: Mask, claimed: BoolArray, protected: BoolArray | None, max_overlap: float) -> BoolArray | None:

@@ -73,6 +73,11 @@ def literal(base: SemanticMap, things: Tracks, labels: LabelSpace, config: Fusio
             out[0][p] = label
             out[1][p] = min(max(round(float(things.scores[i]) * 255), 1), 255)
             out[2][p] = label | (int(things.track_ids[i]) << 16 if labels.things[label] else 0)
+    for label in np.unique(out[0][out[0] != UNLABELLED]).tolist():
+        stuff = not labels.things[label] and labels.priorities[label] == 0
+        pixels = out[0] == label
+        if stuff and pixels.sum() < config.least_stuff * pixels.size:
+            out[0][pixels], out[1][pixels], out[2][pixels] = UNLABELLED, 0, UNLABELLED
     return PanopticMap(*out)
 
 
@@ -97,11 +102,16 @@ def scene(seed: int, count: int, shape: tuple[int, int] = (24, 30)) -> tuple[Sem
 
 
 @settings(deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(0, 12), st.sampled_from([0.0, 0.3, 0.5, 1.0]))
-def test_equals_the_rules_read_literally(seed: int, count: int, max_overlap: float) -> None:
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 12),
+    st.sampled_from([0.0, 0.3, 0.5, 1.0]),
+    st.sampled_from([0.0, 0.05, 0.1]),
+)
+def test_equals_the_rules_read_literally(seed: int, count: int, max_overlap: float, least_stuff: float) -> None:
     base, things = scene(seed, count)
     labels, confidence = base.labels.copy(), base.confidence.copy()
-    config = FusionConfig(max_overlap)
+    config = FusionConfig(max_overlap, least_stuff)
     out, expected = fuse(base, things, LABELS, config), literal(base, things, LABELS, config)
     check(out)
     np.testing.assert_array_equal(out.panoptic, expected.panoptic)
@@ -193,3 +203,15 @@ def test_the_largest_id_fits() -> None:
     out = fuse(semantic(np.full((1, 1), ROAD)), tracks((32767, CAR, 0.9, full(0, 0, 1, 1))), LABELS, CONFIG)
     assert out.panoptic.tolist() == [[32767 << 16 | CAR]]
     assert out.panoptic[0, 0] > 0
+
+
+def test_specks_of_stuff_are_unlabelled_and_nothing_else_is() -> None:
+    """Of 100 pixels: 4 of sky, 1 of a person, 1 of a sign, 1 unlabelled."""
+    labels = np.full((10, 10), ROAD)
+    labels[0, :4], labels[1, 0], labels[1, 1], labels[1, 2] = SKY, PERSON, SIGN, UNLABELLED
+    out = fuse(semantic(labels), Tracks.empty(), LABELS, FusionConfig(least_stuff=0.05))
+    check(out)
+    expected = np.where(labels == SKY, UNLABELLED, labels)
+    np.testing.assert_array_equal(out.semantic, expected)
+    kept = fuse(semantic(labels), Tracks.empty(), LABELS, FusionConfig(least_stuff=0.04))
+    np.testing.assert_array_equal(kept.semantic, labels)

@@ -262,13 +262,14 @@ def test_export_is_half_as_large_says_the_same_and_signs_its_manifest(tmp_path: 
 
     torch.manual_seed(1)
     module, path, manifest = SemanticNetwork(Network()).eval(), tmp_path / "small.onnx", tmp_path / "small.yaml"
-    manifest.write_text("weights:\n  file: small.onnx\n  sha256: unknown\n")
+    manifest.write_text("weights:\n  file: small.onnx\n  sha256: unknown\ninput:\n  size: [1, 2]\n")
     export(module, path, (512, 288), ["logits"], CLASSES)  # compares with torch by itself
     model = onnx.load(str(path))
     learned = sum(int(np.prod(a.dims)) for a in model.graph.initializer)
     assert path.stat().st_size < 2.2 * learned
     assert {p.key: p.value for p in model.metadata_props}["names"] == str(dict(enumerate(CLASSES)))
     assert hashlib.sha256(path.read_bytes()).hexdigest() in manifest.read_text()
+    assert "size: [288, 512]" in manifest.read_text()
     image = np.random.default_rng(0).random((1, 3, 288, 512), np.float32)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     with torch.no_grad():

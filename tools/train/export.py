@@ -1,5 +1,5 @@
-"""``python -m tools.train.export CHECKPOINT [FOLDER]``: the two ONNX files, checked against torch, and their manifests'
-checksums.
+"""``python -m tools.train.export {semantic,instance} CHECKPOINT [FOLDER]``: one half of a trained network as an ONNX
+file, checked against torch, and in the manifest beside it the file's checksum and its input's size.
 """
 
 from __future__ import annotations
@@ -7,6 +7,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,9 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from tools.train.networks import InstanceNetwork, SemanticNetwork, restored
+from tools.train.networks import InstanceNetwork, Network, SemanticNetwork, restored
 from tools.world.variants import CLASSES, THINGS
 
-SEMANTIC_SIZE, INSTANCE_SIZE = (512, 288), (640, 352)
-"""Width and height of the inputs. Small things need the larger one; classes gain little by it."""
 SHIPPED = Path(__file__).resolve().parents[2] / "config" / "models"
 LARGE = 256
 """Arrays of at least so many numbers are stored in half precision; biases, and what shapes are made of, stay."""
@@ -27,29 +27,44 @@ LARGE = 256
 Outputs = list[NDArray[np.float32]]
 
 
+@dataclass(frozen=True)
+class Half:
+    """One of the two networks that a checkpoint holds: what is exported of it, and the ``size`` (width, height) of the
+    input that it is shipped for.
+    """
+
+    module: Callable[[Network], torch.nn.Module]
+    outputs: list[str]
+    classes: tuple[str, ...]
+    size: tuple[int, int]
+
+
+HALVES = {
+    "semantic": Half(SemanticNetwork, ["logits"], CLASSES, (768, 416)),
+    "instance": Half(InstanceNetwork, ["output0", "output1"], THINGS, (960, 544)),
+}
+
+
 def main() -> None:
-    """Write ``world_semantic.onnx`` and ``world_instance.onnx``."""
+    """Write ``world_semantic.onnx`` or ``world_instance.onnx``."""
     parser = argparse.ArgumentParser(prog="python -m tools.train.export", description=__doc__)
+    parser.add_argument("half", choices=HALVES)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("folder", type=Path, nargs="?", default=SHIPPED, help="default: config/models, what is shipped")
-    parser.add_argument(
-        "--instance-size", type=int, nargs=2, default=INSTANCE_SIZE, metavar=("WIDTH", "HEIGHT"), help="of its input"
-    )
+    parser.add_argument("--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), help="of its input")
     chosen = parser.parse_args()
+    half = HALVES[chosen.half]
     network = restored(torch.load(chosen.checkpoint, weights_only=True)["average"])
     chosen.folder.mkdir(parents=True, exist_ok=True)
-    export(SemanticNetwork(network), chosen.folder / "world_semantic.onnx", SEMANTIC_SIZE, ["logits"], CLASSES)
-    outputs = ["output0", "output1"]
-    export(
-        InstanceNetwork(network), chosen.folder / "world_instance.onnx", tuple(chosen.instance_size), outputs, THINGS
-    )
+    path = chosen.folder / f"world_{chosen.half}.onnx"
+    export(half.module(network), path, tuple(chosen.size or half.size), half.outputs, half.classes)
 
 
 def export(
     module: torch.nn.Module, path: Path, size: tuple[int, int], outputs: list[str], classes: tuple[str, ...]
 ) -> None:
-    """Write a network for one picture of ``size``, its weights in half precision; a manifest of the same name beside
-    it gets its checksum.
+    """Write a network for one picture of ``size`` (width, height), its weights in half precision; a manifest of the
+    same name beside it gets its checksum and that size.
 
     Raises ``AssertionError`` when onnxruntime disagrees with torch.
     """
@@ -76,9 +91,11 @@ def export(
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {learned} parameters")
     manifest = path.with_suffix(".yaml")
     if manifest.is_file():
+        text = manifest.read_text(encoding="utf-8")
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        text, found = re.subn(r"(?m)^(  sha256: ).*$", rf"\g<1>{digest}", manifest.read_text(encoding="utf-8"))
-        assert found == 1, f"{manifest}: expected one line with the weights' sha256"
+        for key, value in (("sha256", digest), ("size", f"[{size[1]}, {size[0]}]")):
+            text, found = re.subn(rf"(?m)^(  {key}: ).*$", rf"\g<1>{value}", text)
+            assert found == 1, f"{manifest}: expected one line with {key}"
         manifest.write_text(text, encoding="utf-8")
 
 
