@@ -40,8 +40,8 @@ class Half:
 
 
 HALVES = {
-    "semantic": Half(SemanticNetwork, ["logits"], CLASSES, (768, 416)),
-    "instance": Half(InstanceNetwork, ["output0", "output1"], THINGS, (960, 544)),
+    "semantic": Half(SemanticNetwork, ["logits"], CLASSES, (832, 480)),
+    "instance": Half(InstanceNetwork, ["output0", "output1"], THINGS, (800, 448)),
 }
 
 

@@ -25,7 +25,7 @@ _SEGMENTS = len(CLASSES) + 256
 _RECOLOURED, _COVERED = 0.45, 0.3
 """Share of segments that get other colours, and another texture."""
 _GROUND = [CLASS_ID[name] for name in ("road", "sidewalk", "terrain")]
-"""What only its texture tells apart: never under another one."""
+"""What only its colour and texture tell apart: left as it is."""
 
 
 def patterns(count: int = PATTERNS) -> list[Pixels]:
@@ -66,6 +66,7 @@ def repaint(image: Pixels, truth: Pixels, other: Pixels, bank: list[Pixels], rng
     area = np.maximum(np.bincount(flat[some], minlength=_SEGMENTS), 1)
     mean = np.stack([np.bincount(flat[some], pixels[some, c], _SEGMENTS) for c in range(3)], 1) / area[:, None]
     shifted = rng.random(_SEGMENTS)[:, None] < _RECOLOURED
+    shifted[_GROUND] = False
     contrast = np.where(shifted, np.exp(rng.uniform(-0.7, 0.4, (_SEGMENTS, 1))), 1.0)
     tint = np.where(shifted, np.exp(rng.normal(0, 0.25, (_SEGMENTS, 1)) + rng.normal(0, 0.15, (_SEGMENTS, 3))), 1.0)
     shift = np.where(shifted, rng.normal(0, 12, (_SEGMENTS, 3)), 0.0)
