@@ -331,7 +331,7 @@ def test_the_default_configuration_loads_its_networks() -> None:
     pipeline = Pipeline(Networks.load(config, labels), labels, config)
     result = pipeline(Frame(1, "camera", np.full((360, 640, 3), 128, np.uint8)))
     assert result.panoptic.semantic.shape == (360, 640)
-    assert set(np.unique(result.panoptic.semantic)) <= {c.id for c in labels.classes}
+    assert set(np.unique(result.panoptic.semantic)) <= {c.id for c in labels.classes} | {UNLABELLED}
 
 
 def test_the_demo_bag_is_as_described() -> None:
