@@ -27,7 +27,7 @@ from seg_perception.offline.writer import BagWriter, qos
 from seg_perception.outputs import encoded
 from seg_perception.pipeline import Networks, Pipeline
 from seg_perception.rendering import contact_sheet
-from seg_perception.types import Frame, UInt8Array
+from seg_perception.types import UNLABELLED, Frame, UInt8Array
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
