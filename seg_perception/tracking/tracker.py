@@ -174,9 +174,11 @@ class Tracker:
         """``(N,)`` whether a look that showed the tracks' ``boxes`` ``(4, N)`` so close (``shown``, see :func:`_shown`)
         would have found them: what is small, and was last seen from closer, it may well have overlooked.
         """
+        closest = self._state.zoom
+        if not (closest > 1.0).any():  # All were last seen in whole frames, and nothing shows them from farther away.
+            return np.greater(shown, 0.0)
         small = (boxes[2:] - boxes[:2]).prod(axis=0) < SMALL * SMALL
-        looked: BoolArray = shown > np.where(small, self._state.zoom * AS_CLOSE, 0.0)
-        return looked
+        return np.greater(shown, np.where(small, closest * AS_CLOSE, 0.0))
 
     def _follow(self, first: int) -> None:
         """Follow what was seen by the last look, whose sightings are ``first`` and later ones, and no longer what it
