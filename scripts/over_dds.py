@@ -141,7 +141,13 @@ def _process(log: Path, words: Sequence[str]) -> Iterator[subprocess.Popen[bytes
         # In a group of its own, so that Ctrl-C reaches it through us alone, in order and once; but in our session, as
         # what `ros2 launch` starts: the kernel shares the processor out by sessions first.
         process = subprocess.Popen(
-            words, cwd=ROOT, env=environment, stdout=sink, stderr=subprocess.STDOUT, preexec_fn=os.setpgrp
+            words,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            preexec_fn=os.setpgrp,
         )
         try:
             yield process

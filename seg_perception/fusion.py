@@ -27,7 +27,10 @@ class FusionConfig:
         0.5, "an instance is dropped when more than this part of it lies under better-scored ones", ge=0.0, le=1.0
     )
     least_stuff: float = option(
-        0.0, "stuff without priority that has a smaller part of the frame than this becomes unlabelled", ge=0.0, le=0.1
+        0.0,
+        "stuff without priority that has a smaller part of the frame than this becomes unlabelled, obstacles too",
+        ge=0.0,
+        le=0.1,
     )
 
 

@@ -46,9 +46,9 @@ class CascadeConfig:
         le=60.0,
     )
     scheduling: str = option(
-        "idle",
+        "nice",
         "how the instance network's thread shares the processor: normal, as all others; nice, a tenth of what a busy "
-        "one takes (nice 10); idle, what nobody else wants (SCHED_IDLE)",
+        "one takes (nice 10); idle, what nobody else wants (SCHED_IDLE), only where other processes leave cores free",
         choices=("normal", "nice", "idle"),
         live=False,
     )
