@@ -40,7 +40,7 @@ def slow(model: str, folder: Path) -> Path:
 
 def ways(manifest: Path) -> dict[str, list[str]]:
     """What is compared: parameters of the node."""
-    beside = [f"models.instance:={manifest}", "models.instance_threads:=1", "cascade.scheduling:=idle"]
+    beside = [f"models.instance:={manifest}", "models.instance_threads:=1"]
     return {
         "semantic alone": ["models.instance:=''"],
         "as often as it can": [*beside, "cascade.policy:=every"],

@@ -7,6 +7,7 @@ the node and offline: what differs is the runner, which says when a look of the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -21,6 +22,7 @@ from seg_perception.labels import LabelSpace
 from seg_perception.models import (
     Execution,
     InstanceNetwork,
+    InstanceProcess,
     Manifest,
     PanopticNetwork,
     SemanticNetwork,
@@ -46,6 +48,8 @@ from seg_perception.types import (
     UInt8Array,
 )
 
+LoadInstance = Callable[[str, LabelSpace, Execution], InstanceNetwork | InstanceProcess]
+
 
 class Looks(Protocol):
     """What looks at frames: two networks in a cascade, or one that does both. All cameras share it; it speaks the
@@ -53,7 +57,7 @@ class Looks(Protocol):
     """
 
     @property
-    def loaded(self) -> tuple[SemanticNetwork | InstanceNetwork | PanopticNetwork, ...]:
+    def loaded(self) -> tuple[SemanticNetwork | InstanceNetwork | InstanceProcess | PanopticNetwork, ...]:
         """Every network that takes part."""
         ...
 
@@ -72,21 +76,30 @@ class Networks:
     """A semantic network for every frame, and an instance network, if any, for when and where it pays."""
 
     semantic: SemanticNetwork
-    instance: InstanceNetwork | None = None
+    instance: InstanceNetwork | InstanceProcess | None = None
 
     @classmethod
     def load(cls, config: PipelineConfig, labels: LabelSpace) -> Looks:
         """Load what ``config.models`` names; raises :class:`ConfigError` or :class:`ModelError`."""
+        return cls._load(config, labels, load_instance)
+
+    @classmethod
+    def load_apart(cls, config: PipelineConfig, labels: LabelSpace) -> Looks:
+        """As :meth:`load`, the instance network in a process of its own: for cameras that do not wait for it."""
+        return cls._load(config, labels, partial(InstanceProcess, scheduling=config.cascade.scheduling))
+
+    @classmethod
+    def _load(cls, config: PipelineConfig, labels: LabelSpace, instance: LoadInstance) -> Looks:
         models = config.models
         if Manifest.load(models.semantic).task == "panoptic":
             return Unified.load(config, labels)
         semantic, aside = load_semantic(models.semantic, labels, _how(models)), _how(models)
         if models.instance_threads:
             aside = replace(aside, threads=models.instance_threads)
-        return cls(semantic, load_instance(models.instance, labels, aside) if models.instance else None)
+        return cls(semantic, instance(models.instance, labels, aside) if models.instance else None)
 
     @property
-    def loaded(self) -> tuple[SemanticNetwork | InstanceNetwork, ...]:
+    def loaded(self) -> tuple[SemanticNetwork | InstanceNetwork | InstanceProcess, ...]:
         """See :class:`Looks`."""
         return (self.semantic,) if self.instance is None else (self.semantic, self.instance)
 

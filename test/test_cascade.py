@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
-from threading import Event, Timer, get_native_id
+from threading import Event, Timer
 from typing import Any
 
 import numpy as np
@@ -392,7 +390,7 @@ def job(camera: int, stamp: int = 0) -> Job:
 
 def test_cameras_take_turns_on_the_worker() -> None:
     gate = Gate()
-    worker = InstanceWorker(gate, "nice")
+    worker = InstanceWorker(gate)
     cameras = [worker.runner() for _ in range(3)]
     try:
         for number, camera in enumerate(cameras):
@@ -521,29 +519,6 @@ def test_a_worker_that_stops_leaves_what_waits() -> None:
     opener.join()
     assert gate.order == [1]
     assert not second.idle
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="threads are scheduled one by one on Linux")
-@pytest.mark.parametrize("scheduling", ["normal", "nice", "idle"])
-def test_the_worker_steps_back_and_nobody_else_does(scheduling: str) -> None:
-    def shares() -> tuple[int, int]:
-        return os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, get_native_id())
-
-    seen: list[tuple[int, int]] = []
-
-    def network(image: np.ndarray, times: StageTimes, regions: Any = None) -> Instances:
-        seen.append(shares())
-        return Instances.empty()
-
-    policy, niceness = before = shares()
-    worker = InstanceWorker(network, scheduling)
-    camera = worker.runner()
-    camera.start(job(0))
-    camera.collect(0, patience=20.0)
-    worker.stop()
-    expected = {"normal": before, "nice": (policy, max(niceness, 10)), "idle": (os.SCHED_IDLE, niceness)}
-    assert seen == [expected[scheduling]]
-    assert shares() == before
 
 
 def crowd(rng: np.random.Generator, count: int) -> Scene:

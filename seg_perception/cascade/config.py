@@ -46,9 +46,9 @@ class CascadeConfig:
         le=60.0,
     )
     scheduling: str = option(
-        "nice",
-        "how the instance network's thread shares the processor: normal, as all others; nice, a tenth of what a busy "
-        "one takes (nice 10); idle, what nobody else wants (SCHED_IDLE), only where other processes leave cores free",
+        "idle",
+        "how the instance network's process shares the processor with all others: normal, as everybody; nice, a tenth "
+        "of what a busy thread takes (nice 10); idle, what nobody else wants (SCHED_IDLE)",
         choices=("normal", "nice", "idle"),
         live=False,
     )

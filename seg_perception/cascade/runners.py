@@ -49,6 +49,15 @@ class Batching(Network, Protocol):
         ...
 
 
+@runtime_checkable
+class Closable(Network, Protocol):
+    """A network that can be ended while it looks."""
+
+    def close(self) -> None:
+        """End it; a look in hand raises."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """A look that has come back: what it found, or the ``error`` that ended it; ``latency`` the seconds from its start

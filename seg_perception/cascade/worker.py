@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
-from contextlib import suppress
 from dataclasses import replace
 from queue import SimpleQueue
 from threading import Condition, Thread
 from time import monotonic
 
-from seg_perception.cascade.runners import Batching, Finished, Job, Network, taken, taken_together
-
-NICE = 10
-"""How far a thread steps back that is scheduled as ``nice``, as in nice(1)."""
+from seg_perception.cascade.runners import Batching, Closable, Finished, Job, Network, taken, taken_together
 
 
 class InstanceWorker:
     """Takes the looks of all cameras in the order in which they were begun; those that wait go together where the
-    network takes several. A camera has one look at a time, so that order is in turns. ``scheduling`` is how its thread
-    shares the processor, as in :class:`CascadeConfig`.
+    network takes several. A camera has one look at a time, so that order is in turns.
     """
 
-    def __init__(self, network: Network, scheduling: str = "normal") -> None:
-        self._network, self._scheduling = network, scheduling
+    def __init__(self, network: Network) -> None:
+        self._network = network
         self._most = network.batch if isinstance(network, Batching) else 1
         self._jobs: SimpleQueue[tuple[Threaded, Job] | None] = SimpleQueue()
         self._stopping = False
@@ -38,8 +30,12 @@ class InstanceWorker:
         return Threaded(self)
 
     def stop(self) -> None:
-        """Finish the look in hand and end the thread; those that wait are not taken."""
+        """End the thread; a look in hand is finished, or fails where the network can be closed; those that wait are
+        not taken.
+        """
         self._stopping = True
+        if isinstance(self._network, Closable):
+            self._network.close()
         self._jobs.put(None)
         self._thread.join()
 
@@ -47,7 +43,6 @@ class InstanceWorker:
         self._jobs.put((camera, job))
 
     def _run(self) -> None:
-        share_the_processor(self._scheduling)
         while (turns := self._waiting()) and not self._stopping:
             # All cameras pay for the machine together: what one may take is what the others leave it.
             for (camera, _), done in zip(turns, self._take([job for _, job in turns]), strict=True):
@@ -107,19 +102,3 @@ class Threaded:
         with self._done:
             self._result = replace(done, latency=monotonic() - self._began)
             self._done.notify()
-
-
-def share_the_processor(scheduling: str) -> None:
-    """Let the calling thread, and those that it starts, step back as ``scheduling`` says (see :class:`CascadeConfig`).
-    Does nothing where threads are not scheduled one by one, or the system refuses.
-    """
-    if sys.platform != "linux":
-        return
-    with suppress(OSError):
-        if scheduling == "idle":
-            # Beside its small share this is what lets the others in at once, and not at the end of its time slice.
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        elif scheduling == "nice":
-            thread = threading.get_native_id()
-            # Never forward: the whole process may have been started further back.
-            os.setpriority(os.PRIO_PROCESS, thread, max(NICE, os.getpriority(os.PRIO_PROCESS, thread)))

@@ -1,6 +1,7 @@
 """Networks as plain objects: a manifest names weights, runtime and decoder; an image goes in, labels or things
 come out."""
 
+from seg_perception.models.apart import InstanceProcess
 from seg_perception.models.manifest import Manifest
 from seg_perception.models.networks import (
     Execution,
@@ -15,6 +16,7 @@ from seg_perception.models.networks import (
 __all__ = [
     "Execution",
     "InstanceNetwork",
+    "InstanceProcess",
     "Manifest",
     "PanopticNetwork",
     "SemanticNetwork",

@@ -35,11 +35,11 @@ class SegmentationNode(ManagedNode):
     """One or several cameras that share the networks which ``load`` makes.
 
     The executor's thread only keeps the newest image of each camera; a worker thread decodes, perceives and publishes,
-    camera by camera in turn; the instance network looks on a thread of its own. Raises :class:`ConfigError` for a
+    camera by camera in turn; the instance network looks in a process of its own. Raises :class:`ConfigError` for a
     parameter that cannot be used.
     """
 
-    def __init__(self, load: Load = Networks.load, **options: Any) -> None:
+    def __init__(self, load: Load = Networks.load_apart, **options: Any) -> None:
         super().__init__("segmentation", **options)
         self._load = load
         self.config = Parameters(self, NodeConfig())
@@ -74,7 +74,7 @@ class SegmentationNode(ManagedNode):
         complain = Complaints(self.get_logger())
         self._trace = trace = Trace(self.config.value.trace, complain)
         if networks.instance is not None:
-            self._instance = InstanceWorker(networks.instance, config.cascade.scheduling)
+            self._instance = InstanceWorker(networks.instance)
         try:
             if config.projection.enabled:
                 self._space = Space(
@@ -152,7 +152,7 @@ def _warm(pipeline: Pipeline) -> None:
             raise look.error
 
 
-def main(args: Sequence[str] | None = None, load: Load = Networks.load) -> int:
+def main(args: Sequence[str] | None = None, load: Load = Networks.load_apart) -> int:
     """Entry point of ``ros2 run seg_perception segmentation``."""
     memory.keep_large_blocks()
     # OpenCV's own threads wait in a busy loop, on cores that the networks need; nothing here is large enough for them.
