@@ -1,4 +1,4 @@
-"""The thread in which the instance network runs beside the semantic stream, for all cameras."""
+"""The thread that has the instance network look beside the semantic stream, for all cameras."""
 
 from __future__ import annotations
 

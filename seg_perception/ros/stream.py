@@ -101,7 +101,7 @@ class CameraStream:
             elif look.outcome == "late":
                 self._complain(
                     f"{self.name}: the instance network answered after {look.latency:.1f} s, too late for "
-                    "cascade.timeout"
+                    "cascade.timeout; where other processes keep the processor busy, set cascade.scheduling to nice"
                 )
 
     def _follow_time(self, stamp: int) -> None:
