@@ -143,6 +143,9 @@ def test_a_worker_does_not_wait_for_a_network_that_hangs(apart: InstanceProcess,
     assert back is not None
     assert isinstance(back.error, ModelError)
     assert gone(apart.pid)
+    with pytest.raises(ModelError, match="ended by SIGKILL"):
+        apart(street, StageTimes())
+    assert gone(apart.pid)
 
 
 def test_the_process_ends_with_the_last_reference_to_it() -> None:

@@ -69,7 +69,7 @@ class InstanceProcess:
     """
 
     def __init__(self, manifest: str | Path, labels: LabelSpace, how: Execution, scheduling: str = "normal") -> None:
-        self._order = _Order(manifest, labels, how, scheduling)
+        self._order, self._closed = _Order(manifest, labels, how, scheduling), False
         self._start()
 
     @property
@@ -114,7 +114,8 @@ class InstanceProcess:
         return list(answer.instances)
 
     def close(self) -> None:
-        """End the process, and with it a call in another thread, which raises. A later call would start another."""
+        """End the process, and with it a call in another thread, which raises, as all later ones do."""
+        self._closed = True
         self._end()
 
     def _start(self) -> None:
@@ -127,6 +128,8 @@ class InstanceProcess:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         self._connection, self._end = ours, finalize(self, _end, self._process)
+        if self._closed:  # by another thread, which may have found only the process before this one
+            self._end()
         try:
             ours.send(self._order)
             loaded = ours.recv()
