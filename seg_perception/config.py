@@ -41,7 +41,11 @@ class ModelsConfig:
     device: str = option("cpu", "what torch computes on", choices=("cpu", "cuda"), live=False)
     threads: int = option(0, "CPU threads of each network; 0: one per core", ge=0, le=256, live=False)
     instance_threads: int = option(
-        1, "CPU threads of the instance network, which works beside the other; 0: as threads", ge=0, le=256, live=False
+        0,
+        "CPU threads of the instance network; 0: one in the node, where it works beside the other, else as threads",
+        ge=0,
+        le=256,
+        live=False,
     )
 
 

@@ -86,7 +86,9 @@ class Networks:
     @classmethod
     def load_apart(cls, config: PipelineConfig, labels: LabelSpace) -> Looks:
         """As :meth:`load`, the instance network in a process of its own: for cameras that do not wait for it."""
-        return cls._load(config, labels, partial(InstanceProcess, scheduling=config.cascade.scheduling))
+        models = config.models if config.models.instance_threads else replace(config.models, instance_threads=1)
+        apart = partial(InstanceProcess, scheduling=config.cascade.scheduling)
+        return cls._load(replace(config, models=models), labels, apart)
 
     @classmethod
     def _load(cls, config: PipelineConfig, labels: LabelSpace, instance: LoadInstance) -> Looks:

@@ -125,6 +125,38 @@ def test_a_process_that_died_between_two_calls_is_not_missed(apart: InstanceProc
     assert apart.pid != first
 
 
+def test_a_call_that_is_interrupted_leaves_no_answer_to_the_next_one(
+    apart: InstanceProcess, street: np.ndarray
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        os.kill(apart.pid, signal.SIGSTOP)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            apart(street, StageTimes())
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert len(apart(street[:8, :8], StageTimes())) == 0
+    with pytest.raises(TypeError):
+        apart(np.full((4, 4, 3), None), StageTimes())
+    assert len(apart(street, StageTimes())) > 2
+
+
+def test_the_process_takes_the_package_of_the_one_that_started_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "seg_perception").mkdir()
+    (tmp_path / "seg_perception" / "__init__.py").write_text("raise SystemExit(7)")
+    (tmp_path / "queue.py").write_text("raise SystemExit(8)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path or str(Path(__file__).parents[1]) for path in sys.path])
+    network = InstanceProcess("world_instance", LABELS, HOW)
+    network.close()
+
+
 def test_what_cannot_be_loaded_says_why() -> None:
     with pytest.raises(ConfigError, match="no 'nonesuch'"):
         InstanceProcess("nonesuch", LABELS, HOW)
@@ -143,9 +175,8 @@ def test_a_worker_does_not_wait_for_a_network_that_hangs(apart: InstanceProcess,
     assert back is not None
     assert isinstance(back.error, ModelError)
     assert gone(apart.pid)
-    with pytest.raises(ModelError, match="ended by SIGKILL"):
+    with pytest.raises(ModelError, match="'world_instance' was closed"):
         apart(street, StageTimes())
-    assert gone(apart.pid)
 
 
 def test_the_process_ends_with_the_last_reference_to_it() -> None:

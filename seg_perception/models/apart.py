@@ -6,10 +6,10 @@ The parent sends what is asked for over a socket, the pixels after it as they ar
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,20 +27,25 @@ from seg_perception.models.networks import Asked, Execution, InstanceNetwork, Sh
 from seg_perception.timing import StageTimes
 from seg_perception.types import Float32Array, Instances, UInt8Array
 
-NICE = 10
-"""How far a process steps back that is scheduled as ``nice``, as in nice(1)."""
+_PROGRAM = (
+    "import signal, sys; "
+    "signal.signal(signal.SIGINT, signal.SIG_IGN); "  # a terminal's Ctrl-C is the node's; this process ends with it
+    "sys.path[:] = sys.argv[3:]; "  # the very package that started it, wherever it was started
+    "from seg_perception.scheduling import step_back; step_back(sys.argv[2]); "  # before anything else takes time
+    f"from {__name__} import main; main(int(sys.argv[1]))"
+)
+_SIGNALS = {number.value: number.name for number in signal.Signals}
 _GONE = (EOFError, OSError)
 """What a connection raises whose other end has died."""
 
 
 @dataclass(frozen=True)
 class _Order:
-    """What the process shall load, and how it shares the processor."""
+    """What the process shall load."""
 
     manifest: str | Path
     labels: LabelSpace
     how: Execution
-    scheduling: str
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class InstanceProcess:
     """
 
     def __init__(self, manifest: str | Path, labels: LabelSpace, how: Execution, scheduling: str = "normal") -> None:
-        self._order, self._closed = _Order(manifest, labels, how, scheduling), False
+        self._order, self._scheduling, self._closed = _Order(manifest, labels, how), scheduling, False
         self._start()
 
     @property
@@ -98,15 +103,20 @@ class InstanceProcess:
 
     def together(self, asked: Sequence[Asked], times: StageTimes) -> list[Instances]:
         """See :class:`InstanceNetwork`."""
+        shapes = [(ask.image.shape, ask.image.dtype.str, ask.regions) for ask in asked]
+        pixels = [np.ascontiguousarray(ask.image).reshape(-1).view(np.uint8).data for ask in asked]
         if self._process.poll() is not None:
             self._start()
         try:
-            self._connection.send([(ask.image.shape, ask.image.dtype.str, ask.regions) for ask in asked])
-            for ask in asked:
-                self._connection.send_bytes(np.ascontiguousarray(ask.image).reshape(-1).view(np.uint8).data)
+            self._connection.send(shapes)
+            for image in pixels:
+                self._connection.send_bytes(image)
             answer = self._connection.recv()
         except _GONE:
             raise ModelError(f"{self._epitaph()}; the next look starts another") from None
+        except BaseException:
+            self._end()  # what it answers now would be taken for the answer to the next call
+            raise
         if isinstance(answer, Exception):
             raise answer
         for name, seconds in answer.seconds.items():
@@ -119,13 +129,14 @@ class InstanceProcess:
         self._end()
 
     def _start(self) -> None:
+        if self._closed:
+            raise ModelError(f"the process of the instance network '{self._order.manifest}' was closed")
         ours, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", f"from {__name__} import main; main({theirs.fileno()})"],
+                [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), self._scheduling, *sys.path],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         self._connection, self._end = ours, finalize(self, _end, self._process)
         if self._closed:  # by another thread, which may have found only the process before this one
@@ -136,12 +147,14 @@ class InstanceProcess:
         except _GONE:
             raise ModelError(f"{self._epitaph()} while it was loading") from None
         if isinstance(loaded, Exception):
+            self._end()
             raise loaded
         self._loaded: _Loaded = loaded
 
     def _epitaph(self) -> str:
         status = self._process.wait()
-        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        killer = _SIGNALS.get(-status, f"signal {-status}")
+        how = f"was ended by {killer}" if status < 0 else f"ended with status {status}"
         return f"the process of the instance network '{self._order.manifest}' {how}"
 
 
@@ -150,30 +163,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def step_back(scheduling: str) -> None:
-    """Let this process share the processor as ``scheduling`` says: ``normal``, ``nice`` or ``idle``. Does nothing where
-    the system does not schedule threads one by one, or refuses.
-    """
-    if sys.platform != "linux":
-        return
-    with suppress(OSError):
-        for thread in map(int, os.listdir("/proc/self/task")):  # linear algebra has started some; later ones inherit
-            if scheduling == "idle":
-                # Beside its small share this is what lets the others in at once, and not at the end of its time slice.
-                os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
-            elif scheduling == "nice":
-                # Never forward: the whole node may have been started further back.
-                os.setpriority(os.PRIO_PROCESS, thread, max(NICE, os.getpriority(os.PRIO_PROCESS, thread)))
-
-
 def main(descriptor: int) -> None:
-    """The process: load, answer, and end with the one that started it, whose socket is at ``descriptor``."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the node's; this process ends with it
+    """The process: load, answer what comes in at the socket ``descriptor``, and end when its other end is closed."""
     cv2.setNumThreads(1)  # OpenCV's own threads wait in a busy loop
     connection = Connection(descriptor)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         order: _Order = connection.recv()
-        step_back(order.scheduling)
         try:
             network = load_instance(order.manifest, order.labels, order.how)
         except Exception as error:
@@ -205,7 +200,8 @@ def _answer(network: InstanceNetwork, asked: Sequence[Shown]) -> _Found | Except
 
 
 def _portable(error: Exception) -> Exception:
-    """``error`` for another process, which may not know its class."""
+    """``error`` for another process, which may not know its class; where it came from is told here."""
     if isinstance(error, SegPerceptionError):
         return error
+    traceback.print_exception(error)
     return ModelError(f"{type(error).__name__}: {first_line(error)}")

@@ -70,12 +70,12 @@ class SegmentationNode(ManagedNode):
         config = self._pipeline.value
         labels, ego_mask = LabelSpace.load(config.labels), load_ego_mask(config.ego_mask)
         networks = self._load(config, labels)
-        _warm(Pipeline(networks, labels, config))
-        complain = Complaints(self.get_logger())
-        self._trace = trace = Trace(self.config.value.trace, complain)
         if networks.instance is not None:
             self._instance = InstanceWorker(networks.instance)
         try:
+            _warm(Pipeline(networks, labels, config))
+            complain = Complaints(self.get_logger())
+            self._trace = trace = Trace(self.config.value.trace, complain)
             if config.projection.enabled:
                 self._space = Space(
                     self, tuple(self._cameras), labels, lambda: self._pipeline.value.projection, complain
