@@ -22,13 +22,13 @@ class SupportConfig:
     """How a carried mask follows the semantic map."""
 
     least: float = option(
-        0.3, "a carried mask of which the semantic map shows less in the track's class is left as it is", ge=0.0, le=1.0
+        0.5, "a carried mask of which the semantic map shows less in the track's class is left as it is", ge=0.0, le=1.0
     )
     reach: float = option(
-        0.15, "how far a carried mask's border moves to that of its class, in parts of its box's size", ge=0.0, le=1.0
+        0.25, "how far a carried mask's border moves to that of its class, in parts of its box's size", ge=0.0, le=1.0
     )
     sure: float = option(
-        0.8, "how sure of a pixel the semantic network must be for the border to move over it", ge=0.0, le=1.0
+        0.7, "how sure of a pixel the semantic network must be for the border to move over it", ge=0.0, le=1.0
     )
 
 
