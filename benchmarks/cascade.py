@@ -1,8 +1,8 @@
 """What the cascade's policies cost and what they are worth: frame rate beside quality, every policy; and what a planner
 had at each moment.
 
-    python benchmarks/cascade.py BAG... [--frames N] [--things truth|MODEL] [--ratio 12.5] [--set KEY=VALUE]
-        [--json OUT] [--plot OUT.png]
+    python benchmarks/cascade.py BAG... [--frames N] [--skip N] [--things truth|MODEL] [--ratio 12.5]
+        [--set KEY=VALUE] [--json OUT] [--plot OUT.png]
 
 The bags are the world's (``python -m tools.world bag``, at 30 Hz). The semantic network is the shipped one, run once
 per frame. Things are told by ``truth``, the true instances, or by an instance network (world_instance: the shipped
@@ -120,14 +120,16 @@ def true_instances(truth: np.ndarray) -> Instances:
     )
 
 
-def load(path: Path, instance: str, count: int | None = None) -> tuple[Recording, list[float]]:
-    """The recording of a bag's first ``count`` frames, and the seconds of the semantic network at each."""
+def load(path: Path, instance: str, count: int | None = None, skip: int = 0) -> tuple[Recording, list[float]]:
+    """The recording of a bag's first ``count`` frames without the very first ``skip``, and the seconds of the semantic
+    network at each.
+    """
     with Bag(path) as bag:
         frames = [
             Frame(stamp_of(m), m.header.frame_id, np.asarray(m.data).reshape(m.height, m.width, 3).copy())
-            for m in islice(bag.contents("/camera/image_raw"), count)
+            for m in islice(bag.contents("/camera/image_raw"), skip, count)
         ]
-        truths = [pixels(m).copy() for m in islice(bag.contents("/truth/panoptic"), count)]
+        truths = [pixels(m).copy() for m in islice(bag.contents("/truth/panoptic"), skip, count)]
     network, seconds, maps = load_semantic(ModelsConfig().semantic, LABELS), [], []
     for frame in frames:
         start = perf_counter()
@@ -277,6 +279,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("bags", type=Path, nargs="+")
     parser.add_argument("--frames", type=int, help="the first so many of each bag; left out, all")
+    parser.add_argument("--skip", type=int, default=0, help="but not the first so many: others are looked at then")
     parser.add_argument("--things", default="truth", help="truth, or the manifest of an instance network")
     parser.add_argument("--ratio", type=float, default=12.5, help="cost of the instance network, semantic ones")
     parser.add_argument("--semantic-ms", type=float, help="take this instead of measuring it")
@@ -287,7 +290,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.plot and find_spec("matplotlib") is None:
         parser.error("--plot needs matplotlib: pip install matplotlib")
-    loaded = [load(path, chosen.things, chosen.frames) for path in chosen.bags]
+    loaded = [load(path, chosen.things, chosen.frames, chosen.skip) for path in chosen.bags]
     recordings = [recording for recording, _ in loaded]
     measured = float(np.median([s for _, seconds in loaded for s in seconds]))
     semantic = chosen.semantic_ms / 1e3 if chosen.semantic_ms else measured
