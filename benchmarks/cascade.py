@@ -13,6 +13,7 @@ carried masks, fusion), ``--rest-ms``. What follows is on the stamps' clock: it 
 *Frame by frame*: what came out for a frame against its own truth. Looks are in line, of no latency, so that only the
 thinning counts; the frame rate is that of one worker, ``1 / (semantic + rest + looks per frame * instance)``.
 ``crops`` is every N-th frame with looks at the frame and at one crop in turns; a look there counts forward passes.
+``--skip`` leaves out the first frames, so that looks fall on others: how much of a difference is chance.
 
 *Streaming* (Li et al., "Towards Streaming Perception", ECCV 2020): at the time of every true frame, the newest answer
 that was out by then. Answers of the cascade are out one semantic network's time after their frame, looks come back when
@@ -279,7 +280,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("bags", type=Path, nargs="+")
     parser.add_argument("--frames", type=int, help="the first so many of each bag; left out, all")
-    parser.add_argument("--skip", type=int, default=0, help="but not the first so many: others are looked at then")
+    parser.add_argument("--skip", type=int, default=0, help="of these leave out the first so many")
     parser.add_argument("--things", default="truth", help="truth, or the manifest of an instance network")
     parser.add_argument("--ratio", type=float, default=12.5, help="cost of the instance network, semantic ones")
     parser.add_argument("--semantic-ms", type=float, help="take this instead of measuring it")
@@ -288,6 +289,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     chosen = parser.parse_args()
+    if chosen.skip < 0 or (chosen.frames is not None and chosen.frames <= chosen.skip):
+        parser.error(f"--skip {chosen.skip} leaves no frame of --frames {chosen.frames}")
     if chosen.plot and find_spec("matplotlib") is None:
         parser.error("--plot needs matplotlib: pip install matplotlib")
     loaded = [load(path, chosen.things, chosen.frames, chosen.skip) for path in chosen.bags]
