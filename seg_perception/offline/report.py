@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,6 +44,11 @@ def as_note(content: Mapping[str, Any]) -> dict[str, str]:
     return {key: json.dumps(value, sort_keys=True) for key, value in content.items()}
 
 
+def _numbers() -> array[float]:
+    # A quarter of a list's memory: a drive of an hour has a million of these.
+    return array("d")
+
+
 @dataclass
 class RunReport:
     """How a run went: frames by fate (``refused`` by reason), what was odd about the stream, whether the bag turned
@@ -58,9 +64,9 @@ class RunReport:
     standing_stamps: int = 0
     damage: str | None = None
     looks: Counter[str] = field(default_factory=Counter)
-    ages: list[float] = field(default_factory=list)
+    ages: array[float] = field(default_factory=_numbers)
     projection: Mapping[str, int] = field(default_factory=dict)
-    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    seconds: dict[str, array[float]] = field(default_factory=lambda: defaultdict(_numbers))
 
     def add_times(self, seconds: Mapping[str, float]) -> None:
         """One frame's seconds by stage."""
@@ -83,6 +89,6 @@ class RunReport:
         }
 
 
-def _percentiles(seconds: list[float]) -> dict[str, float]:
+def _percentiles(seconds: array[float]) -> dict[str, float]:
     p50, p95, p99 = (1000 * np.percentile(seconds, (50, 95, 99))).round(3).tolist()
     return {"p50": p50, "p95": p95, "p99": p99, "frames": len(seconds)}
