@@ -289,12 +289,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     chosen = parser.parse_args()
-    if chosen.skip < 0 or (chosen.frames is not None and chosen.frames <= chosen.skip):
-        parser.error(f"--skip {chosen.skip} leaves no frame of --frames {chosen.frames}")
+    if chosen.skip < 0:
+        parser.error(f"--skip {chosen.skip}: expected 0 or more")
     if chosen.plot and find_spec("matplotlib") is None:
         parser.error("--plot needs matplotlib: pip install matplotlib")
     loaded = [load(path, chosen.things, chosen.frames, chosen.skip) for path in chosen.bags]
     recordings = [recording for recording, _ in loaded]
+    for path, recording in zip(chosen.bags, recordings, strict=True):
+        if len(recording.frames) < 2:
+            parser.error(f"{path}: {len(recording.frames)} frames are left of it; expected two at least")
     measured = float(np.median([s for _, seconds in loaded for s in seconds]))
     semantic = chosen.semantic_ms / 1e3 if chosen.semantic_ms else measured
     instance = chosen.ratio * semantic
